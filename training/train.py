@@ -57,6 +57,7 @@ def build_unet(args, classes: int) -> UNet2DModel:
         down_block_types=[("Attn" if a else "") + "DownBlock2D" for a in attends],
         up_block_types=[("Attn" if a else "") + "UpBlock2D" for a in reversed(attends)],
         norm_num_groups=args.groups,
+        attention_head_dim=None,  # one head
         num_class_embeds=classes + 1,  # the last one means "any class"
     )
 
@@ -155,7 +156,7 @@ def main() -> None:
         dropped = torch.rand(args.batch, generator=generator) < args.drop_class
         classes = torch.where(dropped, len(data.names), classes).to(device)
         t = torch.randint(0, 1000, (args.batch,), generator=generator).to(device)
-        noise = torch.randn(x0.shape, generator=generator).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device, memory_format=torch.channels_last)
         a = alpha_bar[t].view(-1, 1, 1, 1)
         xt = a.sqrt() * x0 + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * x0

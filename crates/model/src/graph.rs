@@ -28,7 +28,7 @@ pub enum TensorKind {
 }
 
 /// One tensor of one image: `height * width * channels`, channels innermost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
     /// Name of the node that makes it, or `sample` for the input.
     pub name: String,
@@ -67,7 +67,7 @@ pub enum Resample {
 
 /// Group normalisation over one stream or the concatenation of two, then SiLU if wanted, then
 /// resampling if wanted. Output: an operand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Norm {
     /// Number of groups; divides the channels.
     pub groups: usize,
@@ -87,7 +87,7 @@ pub struct Norm {
 }
 
 /// Convolution or linear layer (kernel 1). Input: an operand. Output: a stream, or an operand (Q, K, V).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// Name of the weight, `out x in x kernel x kernel`, or `out x in`.
     pub weight: String,
@@ -110,7 +110,7 @@ pub struct Conv {
 }
 
 /// `softmax(Q K^T * scale) V`, a head at a time. Inputs: operands Q, K, V of equal shape. Output: an operand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Number of heads; divides the channels.
     pub heads: usize,
@@ -119,7 +119,7 @@ pub struct Attention {
 }
 
 /// What a node does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// See [`Norm`].
     Norm(Norm),
@@ -137,7 +137,7 @@ pub enum Op {
 }
 
 /// One node; nodes are in execution order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Path of the module in `diffusers`, for example `down_blocks.0.resnets.1.conv1`.
     pub name: String,
@@ -150,7 +150,7 @@ pub struct Node {
 }
 
 /// A linear layer on `silu(embedding)`, the time (and class) input of one residual block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Projection {
     /// Name of the weight, `outputs x embedding`.
     pub weight: String,
@@ -161,7 +161,7 @@ pub struct Projection {
 }
 
 /// A whole network for one image size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// All tensors; index 0 is the input.
     pub tensors: Vec<TensorInfo>,
