@@ -34,7 +34,10 @@ impl core::error::Error for ScaleError {}
 
 impl Scale {
     /// One.
-    pub const ONE: Self = Self { mantissa: 1 << 15, exponent: -15 };
+    pub const ONE: Self = Self {
+        mantissa: 1 << 15,
+        exponent: -15,
+    };
 
     /// `mantissa * 2^exponent`.
     ///
@@ -66,7 +69,10 @@ impl Scale {
             m = 1 << 15;
             shift += 1;
         }
-        Self { mantissa: m as u16, exponent: exponent + shift }
+        Self {
+            mantissa: m as u16,
+            exponent: exponent + shift,
+        }
     }
 
     /// Mantissa, `2^15..2^16`.
@@ -84,7 +90,10 @@ impl Scale {
     /// Product, rounded to 16 bits.
     #[must_use]
     pub const fn times(self, other: Self) -> Self {
-        Self::from_integer(self.mantissa as u64 * other.mantissa as u64, self.exponent + other.exponent)
+        Self::from_integer(
+            self.mantissa as u64 * other.mantissa as u64,
+            self.exponent + other.exponent,
+        )
     }
 
     /// Reciprocal, rounded to 16 bits.
@@ -97,7 +106,10 @@ impl Scale {
     /// `self * 2^power`, exact.
     #[must_use]
     pub const fn shifted(self, power: i16) -> Self {
-        Self { mantissa: self.mantissa, exponent: self.exponent + power }
+        Self {
+            mantissa: self.mantissa,
+            exponent: self.exponent + power,
+        }
     }
 
     /// The same number as a [`Multiplier`].
@@ -108,7 +120,10 @@ impl Scale {
         if self.exponent > -1 || self.exponent < -62 {
             Err(ScaleError::OutOfRange(self.exponent))
         } else {
-            Ok(Multiplier { mantissa: self.mantissa, shift: -self.exponent as u8 })
+            Ok(Multiplier {
+                mantissa: self.mantissa,
+                shift: -self.exponent as u8,
+            })
         }
     }
 }
@@ -127,7 +142,10 @@ impl Multiplier {
     #[inline]
     #[must_use]
     pub const fn apply(self, acc: i32) -> i32 {
-        saturate_i32(round_shift(acc as i64 * self.mantissa as i64, self.shift as u32))
+        saturate_i32(round_shift(
+            acc as i64 * self.mantissa as i64,
+            self.shift as u32,
+        ))
     }
 }
 

@@ -25,13 +25,19 @@ impl Sums {
     /// The sums of values `2^gap` times as large. Exact; `gap` at most [`MAX_EXPONENT_GAP`].
     #[must_use]
     pub const fn rescaled(self, gap: u32) -> Self {
-        Self { sum: self.sum << gap, sum_sq: self.sum_sq << (2 * gap) }
+        Self {
+            sum: self.sum << gap,
+            sum_sq: self.sum_sq << (2 * gap),
+        }
     }
 
     /// The sums of both sets of values.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
-        Self { sum: self.sum + other.sum, sum_sq: self.sum_sq + other.sum_sq }
+        Self {
+            sum: self.sum + other.sum,
+            sum_sq: self.sum_sq + other.sum_sq,
+        }
     }
 }
 
@@ -87,7 +93,9 @@ impl Affine {
     #[inline]
     #[must_use]
     pub const fn apply(self, x: i16) -> i16 {
-        saturate_i16(round_shift(x as i64 * self.a as i64 + self.b as i64, self.shift as u32) as i32)
+        saturate_i16(
+            round_shift(x as i64 * self.a as i64 + self.b as i64, self.shift as u32) as i32,
+        )
     }
 }
 
@@ -150,7 +158,11 @@ pub const fn channel_affine(group: GroupFactors, gamma: i32, beta: i32, gap: u32
     } else {
         b as i32
     };
-    Affine { a, b, shift: shift as u8 }
+    Affine {
+        a,
+        b,
+        shift: shift as u8,
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +174,10 @@ mod tests {
     fn sums(x: &[i16]) -> Sums {
         x.iter().fold(Sums::default(), |s, &v| {
             let v = i64::from(v);
-            s.plus(Sums { sum: v, sum_sq: (v * v) as u64 })
+            s.plus(Sums {
+                sum: v,
+                sum_sq: (v * v) as u64,
+            })
         })
     }
 
@@ -204,7 +219,10 @@ mod tests {
         assert_eq!(sums(&coarse).rescaled(3), sums(&fine));
         let group = group_factors(sums(&fine), 100, fixed(1e-6, 40) as u64, 10);
         let gamma = fixed(1.5, 16) as i32;
-        let (a, b) = (channel_affine(group, gamma, 7000, 0), channel_affine(group, gamma, 7000, 3));
+        let (a, b) = (
+            channel_affine(group, gamma, 7000, 0),
+            channel_affine(group, gamma, 7000, 3),
+        );
         for (&f, &c) in fine.iter().zip(&coarse) {
             assert!((a.apply(f) - b.apply(c)).abs() <= 1);
         }

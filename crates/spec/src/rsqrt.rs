@@ -22,7 +22,11 @@ pub const fn rsqrt(d: u128) -> Rsqrt {
     let bits = 128 - d.leading_zeros() as i32;
     // d * 2^(-2z) has 31 or 32 bits
     let z = (bits - 31).div_euclid(2);
-    let m = if z >= 0 { (d >> (2 * z)) as u64 } else { (d << (-2 * z)) as u64 };
+    let m = if z >= 0 {
+        (d >> (2 * z)) as u64
+    } else {
+        (d << (-2 * z)) as u64
+    };
     let mut y = (RSQRT_SEED[(m >> 25) as usize - 32] as u64) << 15;
     let mut i = 0;
     while i < 2 {
@@ -32,7 +36,10 @@ pub const fn rsqrt(d: u128) -> Rsqrt {
         i += 1;
     }
     let y = if y < 1 << 30 { 1 << 30 } else { y };
-    Rsqrt { mantissa: y as u32, exponent: z + 46 }
+    Rsqrt {
+        mantissa: y as u32,
+        exponent: z + 46,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,11 @@ use crate::tables::EXP2;
 #[inline]
 #[must_use]
 pub const fn weight(below: u32, to_log2: Multiplier) -> i8 {
-    let d = to_log2.apply(if below > i32::MAX as u32 { i32::MAX } else { below as i32 });
+    let d = to_log2.apply(if below > i32::MAX as u32 {
+        i32::MAX
+    } else {
+        below as i32
+    });
     let whole = d >> 8;
     if whole >= 8 {
         return 0;
@@ -38,7 +42,10 @@ pub const fn row_reciprocal(sum: u32) -> RowReciprocal {
     debug_assert!(sum > 0 && sum < 1 << 31);
     let left = sum.leading_zeros() as i32 - 16;
     let n = if left >= 0 { sum << left } else { sum >> -left };
-    RowReciprocal { mantissa: (1 << 31) / n, shift: (31 - left) as u32 }
+    RowReciprocal {
+        mantissa: (1 << 31) / n,
+        shift: (31 - left) as u32,
+    }
 }
 
 /// Weighted mean of V for one output: `acc / sum` in units of `2^-8` of V's step, saturated.
@@ -60,7 +67,10 @@ mod tests {
     use super::*;
     extern crate std;
 
-    const UNIT: Multiplier = Multiplier { mantissa: 1 << 15, shift: 15 };
+    const UNIT: Multiplier = Multiplier {
+        mantissa: 1 << 15,
+        shift: 15,
+    };
 
     #[test]
     fn weights_are_rounded_powers() {

@@ -1,0 +1,126 @@
+//! A quantised model: 8-bit weights, and for each tensor a small table over time steps.
+//!
+//! Tables are keyed by intervals of the training time step, never by the index of a sampling loop,
+//! so that any number of steps, scheduler and class works on one file.
+
+use diffuser_spec::Scale;
+
+/// Which row of every table serves a training time step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// First time step of each interval, ascending; the first is 0.
+    pub starts: Vec<u32>,
+}
+
+impl Intervals {
+    /// One interval around each calibrated time step, borders half-way between neighbours.
+    ///
+    /// `timesteps` in any order; duplicates count once.
+    #[must_use]
+    pub fn around(timesteps: &[u32]) -> Self {
+        let mut t = timesteps.to_vec();
+        t.sort_unstable();
+        t.dedup();
+        let mut starts = vec![0];
+        starts.extend(t.windows(2).map(|w| (w[0] + w[1]).div_ceil(2)));
+        Self { starts }
+    }
+
+    /// Number of intervals.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Row for a training time step.
+    #[must_use]
+    pub fn row(&self, timestep: u32) -> usize {
+        self.starts
+            .partition_point(|&s| s <= timestep)
+            .saturating_sub(1)
+    }
+}
+
+/// How one tensor is represented, a row an interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TensorTable {
+    /// The sampler's state as two planes: one plane unit is `2^(shift - 24)`.
+    State {
+        /// Shift, `0..=24`.
+        shift: Vec<u8>,
+    },
+    /// A stream: values are `x * 2^-exponent`.
+    Stream {
+        /// Exponent, `-16..=20`.
+        exponent: Vec<i8>,
+    },
+    /// An operand made by a factor: output of a normalisation, of attention, or of a stream.
+    Gain {
+        /// Factor, Q15, `1..=32767`.
+        gain: Vec<i16>,
+        /// Operand that stands for zero, `-127..=127`; 0 for attention.
+        zero_point: Vec<i8>,
+    },
+    /// An operand of two planes; its step follows from the stream or state that it is made of.
+    Planes,
+    /// An operand that a convolution makes (Q, K, V); zero point 0.
+    Step {
+        /// Real value of one unit.
+        step: Vec<Scale>,
+    },
+}
+
+/// Weights of one convolution or linear layer of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvWeights {
+    /// `out x kernel x kernel x in`, `-127..=127`.
+    pub weight: Vec<i8>,
+    /// Step size of the weights, one an output channel.
+    pub scale: Vec<Scale>,
+    /// Bias, Q20, one an output channel (zeros where the layer has none).
+    pub bias: Vec<i32>,
+}
+
+/// Parameters of one node that do not change with the time step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeParams {
+    /// Group normalisation: scale and offset a channel, Q16.
+    Norm {
+        /// Scale.
+        gamma: Vec<i32>,
+        /// Offset.
+        beta: Vec<i32>,
+    },
+    /// Convolution or linear layer.
+    Conv(ConvWeights),
+    /// Nothing.
+    None,
+}
+
+/// A linear layer of the embedding network: 16-bit weights, evaluated once per step and class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WideLinear {
+    /// `out x in`.
+    pub weight: Vec<i16>,
+    /// Step size of the weights, one an output.
+    pub scale: Vec<Scale>,
+    /// Bias, Q20.
+    pub bias: Vec<i32>,
+}
+
+/// The time and class embedding and what each residual block makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingParams {
+    /// `time_embedding.linear_1` and `linear_2`.
+    pub time: [WideLinear; 2],
+    /// Class embedding, Q20, `classes x embedding`; empty without classes.
+    pub classes: Vec<i32>,
+    /// One a projection of the graph.
+    pub projections: Vec<WideLinear>,
+}
