@@ -4,6 +4,54 @@
 //! so that any number of steps, scheduler and class works on one file.
 
 use diffuser_spec::Scale;
+use serde::{Deserialize, Serialize};
+
+use crate::config::UnetConfig;
+use crate::graph::Graph;
+
+/// Where a quantised model comes from and how it was made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// SHA-256 of the float weights' file, in hexadecimal.
+    pub source_sha256: String,
+    /// Version of the quantiser, `CARGO_PKG_VERSION`.
+    pub quantiser: String,
+    /// Name of the method.
+    pub method: String,
+    /// Name of the sampler that the calibration followed.
+    pub sampler: String,
+    /// Its number of steps.
+    pub steps: u32,
+    /// Number of images.
+    pub images: u32,
+    /// Seed of their noise.
+    pub seed: u64,
+}
+
+/// A quantised model, ready to be prepared for a schedule ([`QuantisedModel::prepare`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantisedModel {
+    /// Configuration of the U-Net.
+    pub config: UnetConfig,
+    /// The graph that the configuration stands for.
+    pub graph: Graph,
+    /// `scheduler_config.json` as it was.
+    pub scheduler: Option<serde_json::Value>,
+    /// Names of the classes, empty when they have none.
+    pub class_names: Vec<String>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Which row of the tables serves which time step.
+    pub intervals: Intervals,
+    /// Calibrated time steps, ascending.
+    pub calibrated: Vec<u32>,
+    /// One table a tensor of the graph.
+    pub tensors: Vec<TensorTable>,
+    /// Parameters of each node of the graph.
+    pub nodes: Vec<NodeParams>,
+    /// The embedding network.
+    pub embedding: EmbeddingParams,
+}
 
 /// Which row of every table serves a training time step.
 #[derive(Clone, Debug, PartialEq, Eq)]
