@@ -215,7 +215,7 @@ impl QuantisedModel {
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, FileError> {
         let r = Reader::open(bytes, name)?;
         let m = &r.metadata;
-        let graph = Graph::build(&m.config).map_err(|e| content(name, e))?;
+        let graph = crate::build_graph::build_graph(&m.config).map_err(|e| content(name, e))?;
         check_intervals(&m.intervals).map_err(|what| content(name, what))?;
         let rows = m.intervals.len();
         let tensors = (0..graph.tensors.len()).map(|i| r.table(&graph, i, rows)).collect::<Result<Vec<_>, _>>()?;
@@ -364,7 +364,7 @@ impl<'a> Reader<'a> {
     }
 
     fn embedding(&self, graph: &Graph, config: &UnetConfig) -> Result<EmbeddingParams, FileError> {
-        let width = config.time_embed_dim();
+        let width = config.embedding();
         let projections = graph
             .projections
             .iter()

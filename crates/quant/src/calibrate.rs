@@ -1,0 +1,123 @@
+//! Running the float network along the sampler's trajectory and looking at every tensor.
+
+use diffuser_model::graph::{Graph, TensorId};
+use diffuser_model::import::Pipeline;
+use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
+use diffuser_reference::{FloatUnet, Observer};
+use diffuser_spec::STATE_FRACTION_BITS;
+use rayon::prelude::*;
+
+use crate::quantise::QuantiseError;
+use crate::statistics::Statistics;
+
+/// What calibration runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CalibrationSettings {
+    /// Sampler whose trajectory is followed.
+    pub sampler: Sampler,
+    /// Its number of steps.
+    pub steps: u32,
+    /// Number of images; classes take turns.
+    pub images: u32,
+    /// Seed of their noise.
+    pub seed: u64,
+}
+
+/// Statistics of every tensor at every time step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calibration {
+    /// What was run.
+    pub settings: CalibrationSettings,
+    /// Time steps, ascending.
+    pub timesteps: Vec<u32>,
+    /// `statistics[i][t]`: tensor `t` at `timesteps[i]`.
+    pub statistics: Vec<Vec<Statistics>>,
+}
+
+struct Collector {
+    statistics: Vec<Statistics>,
+    images: usize,
+}
+
+impl Observer for Collector {
+    fn tensor(&mut self, id: TensorId, values: &[f32]) {
+        self.statistics[id].observe(values, self.images);
+    }
+}
+
+/// One image on its way.
+struct Trajectory {
+    index: u64,
+    class: Option<usize>,
+    state: Vec<f64>,
+    x0: Vec<f64>,
+}
+
+fn real(values: &[i32]) -> Vec<f64> {
+    let unit = 1.0 / f64::from(1u32 << STATE_FRACTION_BITS);
+    values.iter().map(|&v| f64::from(v) * unit).collect()
+}
+
+/// Follow the sampler with the float network; `progress` gets evaluations done and in all.
+///
+/// The result depends on the settings alone, not on the number of threads.
+///
+/// # Errors
+/// When the network or the schedule is not usable, or gives numbers that are not finite.
+pub fn calibrate(
+    pipeline: &Pipeline,
+    graph: &Graph,
+    scheduler: &SchedulerConfig,
+    settings: CalibrationSettings,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Calibration, QuantiseError> {
+    let unet = FloatUnet::new(graph, &pipeline.config, &pipeline.weights)?;
+    let options = SamplerOptions { sampler: settings.sampler, steps: settings.steps, eta: 0.0, spacing: None };
+    let steps = plan(scheduler, &options)?;
+    let length = graph.tensors[Graph::INPUT].len();
+    let classes = pipeline.config.num_class_embeds;
+    let mut images: Vec<Trajectory> = (0..u64::from(settings.images))
+        .map(|index| Trajectory {
+            index,
+            class: classes.map(|n| index as usize % n),
+            state: real(&noise(settings.seed, index, Purpose::Start, length)),
+            x0: vec![0.0; length],
+        })
+        .collect();
+    let all = u64::from(settings.images) * steps.len() as u64;
+    let done = std::sync::atomic::AtomicU64::new(0);
+    let mut rows: Vec<(u32, Vec<Statistics>)> = Vec::with_capacity(steps.len());
+    for (i, step) in steps.iter().enumerate() {
+        let seen = images
+            .par_iter_mut()
+            .map(|image| -> Result<Vec<Statistics>, QuantiseError> {
+                let mut collector = Collector {
+                    statistics: vec![Statistics::default(); graph.tensors.len()],
+                    images: settings.images as usize,
+                };
+                let embedding = unet.embedding(step.timestep.into(), image.class)?;
+                let sample: Vec<f32> = image.state.iter().map(|&x| x as f32).collect();
+                let out = unet.evaluate(&sample, &embedding, &mut collector)?;
+                if out.iter().any(|v| !v.is_finite()) {
+                    return Err(QuantiseError::NotFinite(graph.tensors[graph.output].name.clone()));
+                }
+                let out: Vec<f64> = out.into_iter().map(f64::from).collect();
+                let z = step
+                    .adds_noise()
+                    .then(|| real(&noise(settings.seed, image.index, Purpose::Step(i as u32), length)));
+                step.advance(&mut image.state, &out, &mut image.x0, z.as_deref())?;
+                let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                progress(n, all);
+                Ok(collector.statistics)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        // in the order of the images, whoever computed them
+        let row: Vec<Statistics> =
+            (0..graph.tensors.len()).map(|t| Statistics::merged(seen.iter().map(|s| &s[t]))).collect();
+        rows.push((step.timestep, row));
+    }
+    rows.sort_by_key(|(t, _)| *t);
+    let (timesteps, statistics) = rows.into_iter().unzip();
+    Ok(Calibration { settings, timesteps, statistics })
+}
