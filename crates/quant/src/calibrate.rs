@@ -67,12 +67,13 @@ fn real(values: &[i32]) -> Vec<f64> {
 /// When the network or the schedule is not usable, or gives numbers that are not finite.
 pub fn calibrate(
     pipeline: &Pipeline,
-    graph: &Graph,
     scheduler: &SchedulerConfig,
     settings: CalibrationSettings,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Calibration, QuantiseError> {
-    let unet = FloatUnet::new(graph, &pipeline.config, &pipeline.weights)?;
+    // images run side by side, each on one thread
+    let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)?.with_threads(1);
+    let graph = unet.graph();
     let options = SamplerOptions { sampler: settings.sampler, steps: settings.steps, eta: 0.0, spacing: None };
     let steps = plan(scheduler, &options)?;
     let length = graph.tensors[Graph::INPUT].len();

@@ -1,5 +1,6 @@
 //! The whole quantised model from a pipeline, a calibration and a method.
 
+use diffuser_model::build_graph::build_graph;
 use diffuser_model::graph::{Conv, Graph, Node, Op, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::prepare::PrepareError;
@@ -37,10 +38,10 @@ pub enum QuantiseError {
 /// When the weights do not fit the configuration, or an accumulator could leave 32 bits.
 pub fn quantise(
     pipeline: &Pipeline,
-    graph: Graph,
     calibration: &Calibration,
     method: &dyn Method,
 ) -> Result<QuantisedModel, QuantiseError> {
+    let graph = build_graph(&pipeline.config)?;
     let Tables { intervals, tensors } = method.tables(&graph, calibration);
     let w = &pipeline.weights;
     let nodes = graph.nodes.iter().map(|n| node(&graph, n, w, &tensors)).collect();
@@ -63,7 +64,7 @@ pub fn quantise(
         scheduler: pipeline.scheduler.clone(),
         class_names: pipeline.class_names.clone(),
         provenance: Provenance {
-            source_sha256: pipeline.weights_sha256.iter().map(|b| format!("{b:02x}")).collect(),
+            source_sha256: w.sha256().map_or(String::new(), hexadecimal),
             quantiser: env!("CARGO_PKG_VERSION").into(),
             method: method.name().into(),
             sampler: settings.sampler.to_string(),
@@ -81,6 +82,10 @@ pub fn quantise(
     let class = model.config.num_class_embeds.map(|_| 0);
     model.prepare(&model.calibrated, class)?;
     Ok(model)
+}
+
+fn hexadecimal(bytes: [u8; 32]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A parameter that the importer has already checked to be there.

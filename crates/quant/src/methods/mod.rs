@@ -72,7 +72,7 @@ pub fn rows(graph: &Graph, statistics: &[Vec<Statistics>], rules: RowRules) -> V
             TensorKind::Stream => TensorTable::Stream { exponent: exponents.iter().map(|e| e[id]).collect() },
             TensorKind::Operand => {
                 let producer = graph.nodes.iter().find(|n| n.output == id).expect("nodes make operands");
-                operand(producer, &tables, &exponents, seen(), graph, rules)
+                operand(producer, &tables, &exponents, seen().collect(), graph, rules)
             }
         };
         tables.push(table);
@@ -102,17 +102,17 @@ fn stream_exponents(graph: &Graph, row: &[Statistics]) -> Vec<i8> {
     }
 }
 
-fn operand<'a>(
+fn operand(
     producer: &Node,
     tables: &[TensorTable],
     exponents: &[Vec<i8>],
-    seen: impl Iterator<Item = &'a Statistics>,
+    seen: Vec<&Statistics>,
     graph: &Graph,
     rules: RowRules,
 ) -> TensorTable {
     let gains = |units: Vec<f64>, symmetric: bool| {
         let (gain, zero_point) =
-            seen.zip(units).map(|(s, unit)| ranges::gain(s, unit, symmetric, rules.clipping)).unzip();
+            seen.iter().zip(units).map(|(s, unit)| ranges::gain(s, unit, symmetric, rules.clipping)).unzip();
         TensorTable::Gain { gain, zero_point }
     };
     let input: TensorId = producer.inputs[0];
@@ -130,6 +130,7 @@ fn operand<'a>(
         }
         Op::Conv(_) => TensorTable::Step {
             step: seen
+                .iter()
                 .map(|s| {
                     scale_from_f64(ranges::symmetric_step(s, rules.clipping)).expect("steps are positive and finite")
                 })
