@@ -2,3 +2,5 @@
 //! and the quantised file. Knows nothing of how any of it is executed.
 
 pub mod graph;
+pub mod noise;
+pub mod sampling;
