@@ -16,12 +16,16 @@
 pub mod embedding;
 pub mod multiplier;
 pub mod norm;
+pub mod normal;
 pub mod operand;
+pub mod philox;
 pub mod round;
 pub mod rsqrt;
+pub mod sampler;
 pub mod silu;
 pub mod softmax;
 pub mod tables;
+pub mod tables_normal;
 
 pub use multiplier::{Multiplier, Scale, ScaleError};
 pub use round::{mul_q15, round_shift, saturate_i16, saturate_i32, saturate_operand};
