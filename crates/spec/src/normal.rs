@@ -18,8 +18,8 @@ pub const NORMAL_MAX: i32 = NORMAL_TAIL[0];
 /// probability is `(2m + 1) / 2^33`. Its leading one picks the octave, the six bits below that the
 /// segment, and the rest interpolates linearly between neighbours of [`NORMAL_TAIL`].
 ///
-/// Error under `1.4e-5`, at most one part in 40,000 of a standard deviation anywhere; never
-/// decreasing in `u`; `normal(!u) == -normal(u)`; magnitude at most [`NORMAL_MAX`].
+/// Error under `1.4e-5` of a standard deviation everywhere; never decreasing in `u`;
+/// `normal(!u) == -normal(u)`; magnitude at most [`NORMAL_MAX`].
 #[inline]
 #[must_use]
 pub const fn normal(u: u32) -> i32 {

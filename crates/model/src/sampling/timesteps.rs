@@ -41,7 +41,8 @@ pub(super) fn timesteps(
                 .collect()
         }
         Spacing::Trailing => {
-            // numpy's arange: a multiple of the difference of the first two
+            // numpy's arange: multiples of the difference of the first two. It is one longer where
+            // the division rounds up (61 steps of 1000), and diffusers then visits time step -1
             let (start, step) = (f64::from(last), f64::from(train) / f64::from(steps));
             let delta = (start - step) - start;
             let count = (start / step).ceil() as u32;

@@ -83,4 +83,30 @@ def cases():
     yield case(DDPMScheduler, 50, num_train_timesteps=50)
 
 
-print("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases()) + "\n]")
+def checksums():
+    """Time steps of every possible number of steps, as one number for each scheduler and spacing."""
+    for scheduler_class, spacing, train in itertools.product(
+        (DDPMScheduler, DDIMScheduler, DPMSolverMultistepScheduler), SPACINGS, (50, 1000)
+    ):
+        scheduler = scheduler_class(num_train_timesteps=train, timestep_spacing=spacing)
+        checksum, refused = 0, 0
+        for steps in range(1, train + 1):
+            scheduler.set_timesteps(steps)
+            timesteps = scheduler.timesteps.tolist()
+            if timesteps[-1] == -1:  # numpy's arange was one too long
+                timesteps.pop()
+            if any(a <= b for a, b in itertools.pairwise(timesteps)):
+                refused += 1
+                continue
+            assert len(timesteps) == steps
+            for t in timesteps:
+                checksum = (checksum * 31 + t) % 2**32
+        config = json.loads(scheduler.to_json_string().replace("-Infinity", '"-Infinity"'))
+        yield {"config": config, "checksum": checksum, "refused": refused}
+
+
+def lines(items) -> str:
+    return ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
+
+
+print('{"cases":[\n' + lines(cases()) + '\n],"checksums":[\n' + lines(checksums()) + "\n]}")
