@@ -1,0 +1,66 @@
+//! Self-attention over the pixels of one image.
+
+use diffuser_model::graph::Attention;
+
+use crate::matrix::{Into, Matrix, Threads, multiply};
+
+/// Scores kept at a time: 4 MiB, so that large images need no quadratic memory.
+const SCORES: usize = 1 << 20;
+
+/// `softmax(Q K^T * scale) V`, a head at a time; all of `pixels * channels` values. `scores` is scratch
+/// space and may grow.
+pub(crate) fn attend(
+    attention: &Attention,
+    [q, k, v]: [&[f32]; 3],
+    channels: usize,
+    output: &mut [f32],
+    scores: &mut Vec<f32>,
+    threads: Threads,
+) {
+    let pixels = q.len() / channels;
+    let width = channels / attention.heads;
+    let rows = (SCORES / pixels).clamp(1, pixels);
+    scores.resize(rows * pixels, 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "to the network's precision"
+    )]
+    let scale = attention.scale as f32;
+    for first in (0..channels).step_by(width) {
+        let keys = Matrix::rows(&k[first..], pixels, width, channels).transposed();
+        let values = Matrix::rows(&v[first..], pixels, width, channels);
+        for start in (0..pixels).step_by(rows) {
+            let count = rows.min(pixels - start);
+            let offset = start * channels + first;
+            let queries = Matrix::rows(&q[offset..], count, width, channels);
+            let scores = &mut scores[..count * pixels];
+            multiply(scores, pixels, queries, keys, Into::Replace, threads);
+            threads.chunks(scores, pixels, |_, row| softmax(row, scale));
+            let scores = Matrix::rows(scores, count, pixels, pixels);
+            multiply(
+                &mut output[offset..],
+                channels,
+                scores,
+                values,
+                Into::Replace,
+                threads,
+            );
+        }
+    }
+}
+
+/// `softmax(row * scale)` in place, for a positive scale.
+fn softmax(row: &mut [f32], scale: f32) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for x in row.iter_mut() {
+        *x = ((*x - largest) * scale).exp();
+        sum += f64::from(*x);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "to the network's precision"
+    )]
+    let factor = sum.recip() as f32;
+    row.iter_mut().for_each(|x| *x *= factor);
+}

@@ -1,0 +1,139 @@
+//! Convolution as a matrix product over gathered pixels (im2col).
+
+use diffuser_model::graph::{Conv, TensorInfo};
+
+use crate::matrix::{Into, Matrix, Threads, multiply};
+
+/// Values gathered at a time: 2 MiB, which stay in the second-level cache on the way to the product.
+const GATHERED: usize = 1 << 19;
+
+/// Weights of one convolution, ready for the product.
+#[derive(Debug)]
+pub(crate) struct ConvWeights {
+    /// `kernel * kernel * input channels` rows of `output channels`.
+    pub(crate) matrix: Vec<f32>,
+    /// One value an output channel.
+    pub(crate) bias: Vec<f32>,
+}
+
+impl ConvWeights {
+    /// From a weight of `out x in x kernel x kernel` values, of which the node uses some input channels.
+    /// Without a bias, zeros stand for it.
+    pub(crate) fn new(conv: &Conv, weight: &[f32], bias: Option<&[f32]>) -> Self {
+        let taps = conv.kernel * conv.kernel;
+        let (outputs, inputs) = (
+            conv.output_channels,
+            weight.len() / (conv.output_channels * taps),
+        );
+        let mut matrix = Vec::with_capacity(taps * conv.input_channels.len() * outputs);
+        for tap in 0..taps {
+            for i in conv.input_channels.clone() {
+                matrix.extend((0..outputs).map(|o| weight[(o * inputs + i) * taps + tap]));
+            }
+        }
+        let bias = bias.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
+        ConvWeights { matrix, bias }
+    }
+}
+
+/// What is added to the products.
+pub(crate) struct Added<'a> {
+    /// One value an output channel, on top of the bias.
+    pub(crate) projection: Option<&'a [f32]>,
+    /// An image of the output's shape.
+    pub(crate) residual: Option<&'a [f32]>,
+}
+
+/// Runs one convolution. `gathered` is scratch space and may grow.
+pub(crate) fn convolve(
+    conv: &Conv,
+    weights: &ConvWeights,
+    added: &Added,
+    (input, source): (&[f32], &TensorInfo),
+    (output, target): (&mut [f32], &TensorInfo),
+    gathered: &mut Vec<f32>,
+    threads: Threads,
+) {
+    let channels = target.channels;
+    start(weights, added, output);
+    let depth = weights.matrix.len() / channels;
+    let matrix = Matrix::rows(&weights.matrix, depth, channels, channels);
+    if conv.kernel == 1 && conv.stride == 1 {
+        let pixels = Matrix::rows(input, target.height * target.width, depth, depth);
+        multiply(output, channels, pixels, matrix, Into::Add, threads);
+        return;
+    }
+    let row = target.width * depth;
+    let rows = (GATHERED / row).clamp(1, target.height);
+    gathered.resize(rows * row, 0.0);
+    for (block, output) in output
+        .chunks_mut(rows * target.width * channels)
+        .enumerate()
+    {
+        let pixels = output.len() / channels;
+        let gathered = &mut gathered[..pixels * depth];
+        threads.chunks(gathered, row, |i, row| {
+            gather_row(conv, input, source, block * rows + i, row)
+        });
+        multiply(
+            output,
+            channels,
+            Matrix::rows(gathered, pixels, depth, depth),
+            matrix,
+            Into::Add,
+            threads,
+        );
+    }
+}
+
+/// Fills the output with all that is added to the products.
+fn start(weights: &ConvWeights, added: &Added, output: &mut [f32]) {
+    let mut constant = weights.bias.clone();
+    if let Some(projection) = added.projection {
+        constant
+            .iter_mut()
+            .zip(projection)
+            .for_each(|(c, p)| *c += p);
+    }
+    match added.residual {
+        None => output
+            .chunks_exact_mut(constant.len())
+            .for_each(|pixel| pixel.copy_from_slice(&constant)),
+        Some(residual) => {
+            let pixels = output
+                .chunks_exact_mut(constant.len())
+                .zip(residual.chunks_exact(constant.len()));
+            for (pixel, residual) in pixels {
+                for ((y, r), c) in pixel.iter_mut().zip(residual).zip(&constant) {
+                    *y = r + c;
+                }
+            }
+        }
+    }
+}
+
+/// Gathers what one row of output pixels reads: for each, `kernel * kernel` pixels, zeros outside the image.
+fn gather_row(conv: &Conv, input: &[f32], source: &TensorInfo, y: usize, gathered: &mut [f32]) {
+    let (channels, kernel) = (source.channels, conv.kernel);
+    let [top, left, ..] = conv.padding;
+    for (x, pixel) in gathered
+        .chunks_exact_mut(kernel * kernel * channels)
+        .enumerate()
+    {
+        for (ky, taps) in pixel.chunks_exact_mut(kernel * channels).enumerate() {
+            let (y, x) = (y * conv.stride + ky, x * conv.stride);
+            if y < top || y - top >= source.height {
+                taps.fill(0.0);
+                continue;
+            }
+            // columns of the padded image that lie inside the image
+            let inside =
+                x.clamp(left, left + source.width)..(x + kernel).clamp(left, left + source.width);
+            let from = ((y - top) * source.width + inside.start - left) * channels;
+            let (before, length) = ((inside.start - x) * channels, inside.len() * channels);
+            taps[..before].fill(0.0);
+            taps[before..before + length].copy_from_slice(&input[from..from + length]);
+            taps[before + length..].fill(0.0);
+        }
+    }
+}
