@@ -12,28 +12,55 @@ const RULES: &[(&str, &[&str])] = &[
     ("diffuser-model", &["diffuser-spec"]),
     ("diffuser-reference", &["diffuser-model"]),
     ("diffuser-engine", &["diffuser-spec", "diffuser-model"]),
-    ("diffuser-quant", &["diffuser-spec", "diffuser-model", "diffuser-reference", "diffuser-engine"]),
+    (
+        "diffuser-quant",
+        &[
+            "diffuser-spec",
+            "diffuser-model",
+            "diffuser-reference",
+            "diffuser-engine",
+        ],
+    ),
     (
         "diffuser",
-        &["diffuser-spec", "diffuser-model", "diffuser-reference", "diffuser-engine", "diffuser-quant"],
+        &[
+            "diffuser-spec",
+            "diffuser-model",
+            "diffuser-reference",
+            "diffuser-engine",
+            "diffuser-quant",
+        ],
     ),
 ];
 
 /// Normal and build dependencies of each package, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&out.stdout).expect("cargo metadata prints JSON");
     let text = |v: &Value| v.as_str().expect("a string").to_owned();
     let packages = metadata["packages"].as_array().expect("packages").iter();
     packages
         .map(|p| {
             let all = p["dependencies"].as_array().expect("dependencies").iter();
-            let names = all.filter(|d| d["kind"] != "dev").map(|d| text(&d["name"])).collect();
+            let names = all
+                .filter(|d| d["kind"] != "dev")
+                .map(|d| text(&d["name"]))
+                .collect();
             (text(&p["name"]), names)
         })
         .collect()
@@ -44,10 +71,20 @@ fn crates_know_only_whom_they_may() {
     let found = dependencies();
     let rules: BTreeMap<&str, &[&str]> = RULES.iter().copied().collect();
     let packages: BTreeSet<&str> = found.keys().map(String::as_str).collect();
-    assert_eq!(packages, rules.keys().copied().collect(), "each crate has a rule and each rule a crate");
+    assert_eq!(
+        packages,
+        rules.keys().copied().collect(),
+        "each crate has a rule and each rule a crate"
+    );
     for (package, dependencies) in &found {
-        for d in dependencies.iter().filter(|d| packages.contains(d.as_str())) {
-            assert!(rules[package.as_str()].contains(&d.as_str()), "{package} must not know {d}");
+        for d in dependencies
+            .iter()
+            .filter(|d| packages.contains(d.as_str()))
+        {
+            assert!(
+                rules[package.as_str()].contains(&d.as_str()),
+                "{package} must not know {d}"
+            );
         }
     }
     let spec = &found["diffuser-spec"];
@@ -63,10 +100,13 @@ fn documented_paths_exist() {
         let links = links.filter(|l| !l.contains("://") && !l.starts_with('#'));
         let folders = ["crates/", "docs/", "training/", "scripts/"];
         let quoted = text.split('`').skip(1).step_by(2);
-        let quoted =
-            quoted.filter(|s| folders.iter().any(|p| s.starts_with(p)) && !s.contains(['*', ' ', '<']));
+        let quoted = quoted
+            .filter(|s| folders.iter().any(|p| s.starts_with(p)) && !s.contains(['*', ' ', '<']));
         for path in links.chain(quoted) {
-            assert!(root.join(path).exists(), "{page} names {path}, which does not exist");
+            assert!(
+                root.join(path).exists(),
+                "{page} names {path}, which does not exist"
+            );
         }
     }
 }
@@ -75,11 +115,17 @@ fn documented_paths_exist() {
 fn files_have_one_purpose() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..")];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("readable").map(|e| e.expect("readable").path()) {
+        for entry in std::fs::read_dir(folder)
+            .expect("readable")
+            .map(|e| e.expect("readable").path())
+        {
             if entry.is_dir() {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&entry).expect("readable").lines().count();
+                let lines = std::fs::read_to_string(&entry)
+                    .expect("readable")
+                    .lines()
+                    .count();
                 assert!(lines <= 600, "{} has {lines} lines", entry.display());
             }
         }

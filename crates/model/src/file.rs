@@ -14,13 +14,16 @@ use serde::{Deserialize, Serialize};
 use crate::config::UnetConfig;
 use crate::graph::{Graph, Op, TensorKind};
 use crate::quantised::{
-    ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable, WideLinear,
+    ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
+    WideLinear,
 };
 
 /// Version that this code writes. A reader takes any file with the same major version.
 pub const VERSION: &str = "1.0";
 
-const FORMAT: &str = "diffuser-quantised";
+/// The metadata's one key. (One, because safetensors writes several in no fixed order, and the same
+/// model must give the same bytes.)
+const KEY: &str = "diffuser-quantised";
 
 /// Why a quantised file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,7 @@ pub enum FileError {
 /// JSON in the metadata.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
+    version: String,
     config: UnetConfig,
     scheduler: Option<serde_json::Value>,
     class_names: Vec<String>,
@@ -106,21 +110,45 @@ struct Writer {
 }
 
 impl Writer {
-    fn put<T: Element>(&mut self, name: String, shape: &[usize], values: impl IntoIterator<Item = T>) {
+    fn put<T: Element>(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        values: impl IntoIterator<Item = T>,
+    ) {
         let mut data = Vec::new();
         values.into_iter().for_each(|v| v.put(&mut data));
         debug_assert_eq!(data.len(), shape.iter().product::<usize>() * T::SIZE);
-        self.arrays.insert(name, Array { dtype: T::DTYPE, shape: shape.to_vec(), data });
+        self.arrays.insert(
+            name,
+            Array {
+                dtype: T::DTYPE,
+                shape: shape.to_vec(),
+                data,
+            },
+        );
     }
 
     fn scales(&mut self, name: &str, scales: &[Scale]) {
-        self.put(format!("{name}.mantissa"), &[scales.len()], scales.iter().map(|s| s.mantissa()));
-        self.put(format!("{name}.exponent"), &[scales.len()], scales.iter().map(|s| s.exponent()));
+        self.put(
+            format!("{name}.mantissa"),
+            &[scales.len()],
+            scales.iter().map(|s| s.mantissa()),
+        );
+        self.put(
+            format!("{name}.exponent"),
+            &[scales.len()],
+            scales.iter().map(|s| s.exponent()),
+        );
     }
 
     fn wide(&mut self, name: &str, layer: &WideLinear) {
         let rows = layer.bias.len();
-        self.put(format!("{name}.weight"), &[rows, layer.weight.len() / rows], layer.weight.iter().copied());
+        self.put(
+            format!("{name}.weight"),
+            &[rows, layer.weight.len() / rows],
+            layer.weight.iter().copied(),
+        );
         self.scales(&format!("{name}.scale"), &layer.scale);
         self.put(format!("{name}.bias"), &[rows], layer.bias.iter().copied());
     }
@@ -141,13 +169,25 @@ impl QuantisedModel {
         for (i, (table, info)) in self.tensors.iter().zip(&self.graph.tensors).enumerate() {
             let name = key("tensor", i, &info.name);
             match table {
-                TensorTable::State { shift } => w.put(format!("{name}.shift"), &[shift.len()], shift.iter().copied()),
+                TensorTable::State { shift } => w.put(
+                    format!("{name}.shift"),
+                    &[shift.len()],
+                    shift.iter().copied(),
+                ),
                 TensorTable::Stream { exponent } => {
-                    w.put(format!("{name}.exponent"), &[exponent.len()], exponent.iter().copied());
+                    w.put(
+                        format!("{name}.exponent"),
+                        &[exponent.len()],
+                        exponent.iter().copied(),
+                    );
                 }
                 TensorTable::Gain { gain, zero_point } => {
                     w.put(format!("{name}.gain"), &[gain.len()], gain.iter().copied());
-                    w.put(format!("{name}.zero_point"), &[zero_point.len()], zero_point.iter().copied());
+                    w.put(
+                        format!("{name}.zero_point"),
+                        &[zero_point.len()],
+                        zero_point.iter().copied(),
+                    );
                 }
                 TensorTable::Planes => {}
                 TensorTable::Step { step } => w.scales(&format!("{name}.step"), step),
@@ -157,15 +197,28 @@ impl QuantisedModel {
             let name = key("node", i, &node.name);
             match params {
                 NodeParams::Norm { gamma, beta } => {
-                    w.put(format!("{name}.gamma"), &[gamma.len()], gamma.iter().copied());
+                    w.put(
+                        format!("{name}.gamma"),
+                        &[gamma.len()],
+                        gamma.iter().copied(),
+                    );
                     w.put(format!("{name}.beta"), &[beta.len()], beta.iter().copied());
                 }
                 NodeParams::Conv(c) => {
                     let Op::Conv(conv) = &node.op else { continue };
-                    let shape = [conv.output_channels, conv.kernel, conv.kernel, conv.input_channels.len()];
+                    let shape = [
+                        conv.output_channels,
+                        conv.kernel,
+                        conv.kernel,
+                        conv.input_channels.len(),
+                    ];
                     w.put(format!("{name}.weight"), &shape, c.weight.iter().copied());
                     w.scales(&format!("{name}.scale"), &c.scale);
-                    w.put(format!("{name}.bias"), &[c.bias.len()], c.bias.iter().copied());
+                    w.put(
+                        format!("{name}.bias"),
+                        &[c.bias.len()],
+                        c.bias.iter().copied(),
+                    );
                 }
                 NodeParams::None => {}
             }
@@ -175,12 +228,17 @@ impl QuantisedModel {
         w.wide("embedding.time.1", &e.time[1]);
         if !e.classes.is_empty() {
             let width = e.time[1].bias.len();
-            w.put("embedding.classes".into(), &[e.classes.len() / width, width], e.classes.iter().copied());
+            w.put(
+                "embedding.classes".into(),
+                &[e.classes.len() / width, width],
+                e.classes.iter().copied(),
+            );
         }
         for (i, p) in e.projections.iter().enumerate() {
             w.wide(&format!("embedding.projection.{i:03}"), p);
         }
         let metadata = Metadata {
+            version: VERSION.into(),
             config: self.config.clone(),
             scheduler: self.scheduler.clone(),
             class_names: self.class_names.clone(),
@@ -189,11 +247,7 @@ impl QuantisedModel {
             intervals: self.intervals.starts.clone(),
         };
         let json = serde_json::to_string(&metadata).map_err(|e| content("quantised model", e))?;
-        let info = HashMap::from([
-            ("format".to_owned(), FORMAT.to_owned()),
-            ("version".to_owned(), VERSION.to_owned()),
-            ("model".to_owned(), json),
-        ]);
+        let info = HashMap::from([(KEY.to_owned(), json)]);
         safetensors::serialize(w.arrays.iter().map(|(k, v)| (k.as_str(), v)), Some(info))
             .map_err(|e| content("quantised model", e))
     }
@@ -204,7 +258,10 @@ impl QuantisedModel {
     /// When it cannot be read, or is not a quantised model of a version that this code knows.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| FileError::Io { path: name.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| FileError::Io {
+            path: name.clone(),
+            source,
+        })?;
         Self::from_bytes(&bytes, &name)
     }
 
@@ -218,15 +275,21 @@ impl QuantisedModel {
         let graph = crate::build_graph::build_graph(&m.config).map_err(|e| content(name, e))?;
         check_intervals(&m.intervals).map_err(|what| content(name, what))?;
         let rows = m.intervals.len();
-        let tensors = (0..graph.tensors.len()).map(|i| r.table(&graph, i, rows)).collect::<Result<Vec<_>, _>>()?;
-        let nodes = (0..graph.nodes.len()).map(|i| r.node(&graph, i)).collect::<Result<Vec<_>, _>>()?;
+        let tensors = (0..graph.tensors.len())
+            .map(|i| r.table(&graph, i, rows))
+            .collect::<Result<Vec<_>, _>>()?;
+        let nodes = (0..graph.nodes.len())
+            .map(|i| r.node(&graph, i))
+            .collect::<Result<Vec<_>, _>>()?;
         let embedding = r.embedding(&graph, &m.config)?;
         Ok(Self {
             graph,
             tensors,
             nodes,
             embedding,
-            intervals: Intervals { starts: r.metadata.intervals },
+            intervals: Intervals {
+                starts: r.metadata.intervals,
+            },
             config: r.metadata.config,
             scheduler: r.metadata.scheduler,
             class_names: r.metadata.class_names,
@@ -237,7 +300,10 @@ impl QuantisedModel {
 }
 
 fn content(path: &str, what: impl std::fmt::Display) -> FileError {
-    FileError::Content { path: path.to_owned(), what: what.to_string() }
+    FileError::Content {
+        path: path.to_owned(),
+        what: what.to_string(),
+    }
 }
 
 fn check_intervals(starts: &[u32]) -> Result<(), String> {
@@ -260,25 +326,40 @@ impl<'a> Reader<'a> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_ours)?;
         let arrays = SafeTensors::deserialize(bytes).map_err(not_ours)?;
         let entries = header.metadata().clone().unwrap_or_default();
-        if entries.get("format").map(String::as_str) != Some(FORMAT) {
-            return Err(content(name, "not a quantised model (no `diffuser-quantised` in its metadata)"));
-        }
-        let version = entries.get("version").map_or("", String::as_str);
+        let Some(json) = entries.get(KEY) else {
+            let what = format!("not a quantised model (no `{KEY}` in its metadata)");
+            return Err(content(name, what));
+        };
+        // the version first: of another major version nothing else can be relied on
+        let version = serde_json::from_str::<serde_json::Value>(json)
+            .ok()
+            .and_then(|v| Some(v.get("version")?.as_str()?.to_owned()))
+            .unwrap_or_default();
         if version.split('.').next() != VERSION.split('.').next() {
-            let what = format!("format version `{version}` is not known; this program reads {VERSION}");
+            let what =
+                format!("format version `{version}` is not known; this program reads {VERSION}");
             return Err(content(name, what));
         }
-        let json = entries.get("model").map_or("", String::as_str);
-        let metadata = serde_json::from_str(json).map_err(|e| content(name, format!("metadata `model`: {e}")))?;
-        Ok(Self { name, arrays, metadata })
+        let metadata = serde_json::from_str(json)
+            .map_err(|e| content(name, format!("metadata `{KEY}`: {e}")))?;
+        Ok(Self {
+            name,
+            arrays,
+            metadata,
+        })
     }
 
     fn get<T: Element>(&self, key: &str, shape: &[usize]) -> Result<Vec<T>, FileError> {
-        let view =
-            self.arrays.tensor(key).map_err(|_| content(self.name, format!("tensor `{key}` is missing")))?;
+        let view = self
+            .arrays
+            .tensor(key)
+            .map_err(|_| content(self.name, format!("tensor `{key}` is missing")))?;
         if view.dtype() != T::DTYPE || view.shape() != shape {
             let (d, s) = (view.dtype(), view.shape());
-            let what = format!("tensor `{key}` is {d:?} {s:?}, expected {:?} {shape:?}", T::DTYPE);
+            let what = format!(
+                "tensor `{key}` is {d:?} {s:?}, expected {:?} {shape:?}",
+                T::DTYPE
+            );
             return Err(content(self.name, what));
         }
         Ok(view.data().chunks_exact(T::SIZE).map(T::get).collect())
@@ -294,7 +375,10 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<T>, FileError> {
         let values = self.get::<T>(key, shape)?;
         match values.iter().find(|&&v| v < low || v > high) {
-            Some(v) => Err(content(self.name, format!("tensor `{key}` holds {v}, expected {low} to {high}"))),
+            Some(v) => Err(content(
+                self.name,
+                format!("tensor `{key}` holds {v}, expected {low} to {high}"),
+            )),
             None => Ok(values),
         }
     }
@@ -305,7 +389,9 @@ impl<'a> Reader<'a> {
         mantissa
             .iter()
             .zip(exponent)
-            .map(|(&m, e)| Scale::new(m, e).map_err(|e| content(self.name, format!("tensor `{key}`: {e}"))))
+            .map(|(&m, e)| {
+                Scale::new(m, e).map_err(|e| content(self.name, format!("tensor `{key}`: {e}")))
+            })
             .collect()
     }
 
@@ -315,15 +401,15 @@ impl<'a> Reader<'a> {
         let has = |suffix: &str| self.arrays.tensor(&format!("{name}.{suffix}")).is_ok();
         let producer = graph.nodes.iter().find(|n| n.output == i).map(|n| &n.op);
         Ok(match (info.kind, producer) {
-            (TensorKind::Input, _) => {
-                TensorTable::State { shift: self.get_in(&format!("{name}.shift"), &[rows], 0, 24)? }
-            }
-            (TensorKind::Stream, _) => {
-                TensorTable::Stream { exponent: self.get_in(&format!("{name}.exponent"), &[rows], -16, 20)? }
-            }
-            (TensorKind::Operand, Some(Op::Conv(_))) => {
-                TensorTable::Step { step: self.scales(&format!("{name}.step"), rows)? }
-            }
+            (TensorKind::Input, _) => TensorTable::State {
+                shift: self.get_in(&format!("{name}.shift"), &[rows], 0, 24)?,
+            },
+            (TensorKind::Stream, _) => TensorTable::Stream {
+                exponent: self.get_in(&format!("{name}.exponent"), &[rows], -16, 20)?,
+            },
+            (TensorKind::Operand, Some(Op::Conv(_))) => TensorTable::Step {
+                step: self.scales(&format!("{name}.step"), rows)?,
+            },
             (TensorKind::Operand, Some(Op::Quantise { .. })) if !has("gain") => TensorTable::Planes,
             (TensorKind::Operand, _) => TensorTable::Gain {
                 gain: self.get_in(&format!("{name}.gain"), &[rows], 1, i16::MAX)?,
@@ -344,7 +430,12 @@ impl<'a> Reader<'a> {
                 }
             }
             Op::Conv(c) => {
-                let shape = [c.output_channels, c.kernel, c.kernel, c.input_channels.len()];
+                let shape = [
+                    c.output_channels,
+                    c.kernel,
+                    c.kernel,
+                    c.input_channels.len(),
+                ];
                 NodeParams::Conv(ConvWeights {
                     weight: self.get_in(&format!("{name}.weight"), &shape, -127, 127)?,
                     scale: self.scales(&format!("{name}.scale"), c.output_channels)?,
@@ -379,6 +470,10 @@ impl<'a> Reader<'a> {
             self.wide("embedding.time.0", width, config.block_out_channels[0])?,
             self.wide("embedding.time.1", width, width)?,
         ];
-        Ok(EmbeddingParams { time, classes, projections })
+        Ok(EmbeddingParams {
+            time,
+            classes,
+            projections,
+        })
     }
 }

@@ -40,7 +40,10 @@ pub enum PrepareError {
 }
 
 fn node_error(node: &Node, what: impl Into<String>) -> PrepareError {
-    PrepareError::Node { node: node.name.clone(), what: what.into() }
+    PrepareError::Node {
+        node: node.name.clone(),
+        what: what.into(),
+    }
 }
 
 /// Q20 sinusoids of a time step, `diffusers`' `get_timestep_embedding` with a maximum period of 10,000.
@@ -69,44 +72,79 @@ impl QuantisedModel {
     ///
     /// # Errors
     /// When the class does not fit the model.
-    pub fn projections(&self, timestep: u32, class: Option<usize>) -> Result<Vec<Vec<i32>>, PrepareError> {
+    pub fn projections(
+        &self,
+        timestep: u32,
+        class: Option<usize>,
+    ) -> Result<Vec<Vec<i32>>, PrepareError> {
         let c = &self.config;
-        let x = sinusoid(timestep, c.block_out_channels[0], c.flip_sin_to_cos, c.freq_shift);
+        let x = sinusoid(
+            timestep,
+            c.block_out_channels[0],
+            c.flip_sin_to_cos,
+            c.freq_shift,
+        );
         let mut x = evaluate(&self.embedding.time[0], &x);
         silu_all(&mut x);
         let mut x = evaluate(&self.embedding.time[1], &x);
         let classes = self.embedding.classes.len() / x.len();
         match class {
             None if classes > 0 => {
-                return Err(PrepareError::ClassUse("the model is class-conditional: a class is needed"));
+                return Err(PrepareError::ClassUse(
+                    "the model is class-conditional: a class is needed",
+                ));
             }
             Some(_) if classes == 0 => {
-                return Err(PrepareError::ClassUse("a class was given, but the model has no classes"));
+                return Err(PrepareError::ClassUse(
+                    "a class was given, but the model has no classes",
+                ));
             }
             Some(class) if class >= classes => return Err(PrepareError::Class { class, classes }),
             Some(class) => {
                 let row = &self.embedding.classes[class * x.len()..][..x.len()];
-                x.iter_mut().zip(row).for_each(|(v, &e)| *v = v.saturating_add(e));
+                x.iter_mut()
+                    .zip(row)
+                    .for_each(|(v, &e)| *v = v.saturating_add(e));
             }
             None => {}
         }
         silu_all(&mut x);
-        Ok(self.embedding.projections.iter().map(|p| evaluate(p, &x)).collect())
+        Ok(self
+            .embedding
+            .projections
+            .iter()
+            .map(|p| evaluate(p, &x))
+            .collect())
     }
 
     /// Everything that an executor needs for the given training time steps and class.
     ///
     /// # Errors
     /// When the class does not fit the model, or a table holds what no executor can apply.
-    pub fn prepare(&self, timesteps: &[u32], class: Option<usize>) -> Result<Vec<StepParams>, PrepareError> {
+    pub fn prepare(
+        &self,
+        timesteps: &[u32],
+        class: Option<usize>,
+    ) -> Result<Vec<StepParams>, PrepareError> {
         let graph = &self.graph;
         timesteps
             .iter()
             .map(|&timestep| {
                 let projections = self.projections(timestep, class)?;
-                let at = At { model: self, graph, row: self.intervals.row(timestep), projections };
-                let nodes = (0..graph.nodes.len()).map(|i| at.node(i)).collect::<Result<_, _>>()?;
-                Ok(StepParams { timestep, nodes, output_exponent: at.exponent(graph.output) })
+                let at = At {
+                    model: self,
+                    graph,
+                    row: self.intervals.row(timestep),
+                    projections,
+                };
+                let nodes = (0..graph.nodes.len())
+                    .map(|i| at.node(i))
+                    .collect::<Result<_, _>>()?;
+                Ok(StepParams {
+                    timestep,
+                    nodes,
+                    output_exponent: at.exponent(graph.output),
+                })
             })
             .collect()
     }
@@ -120,10 +158,14 @@ impl QuantisedModel {
         let producer = self.producer(tensor).expect("an operand is made by a node");
         let (step, zero_point, planes) = match &self.tensors[tensor] {
             TensorTable::Gain { gain, zero_point } => {
-                let steps = Scale::from_integer(gain[row].unsigned_abs().into(), 0).recip().shifted(15);
+                let steps = Scale::from_integer(gain[row].unsigned_abs().into(), 0)
+                    .recip()
+                    .shifted(15);
                 let unit = match &producer.op {
                     Op::Norm(_) => steps.shifted(-(diffuser_spec::SILU_FRACTION_BITS as i16)),
-                    Op::Attention(_) => steps.times(self.operand_step(producer.inputs[2], row).step).shifted(-8),
+                    Op::Attention(_) => steps
+                        .times(self.operand_step(producer.inputs[2], row).step)
+                        .shifted(-8),
                     _ => steps.shifted(-(self.exponent(producer.inputs[0], row) as i16)),
                 };
                 (unit, zero_point[row], false)
@@ -131,14 +173,22 @@ impl QuantisedModel {
             TensorTable::Step { step } => (step[row], 0, false),
             TensorTable::Planes => {
                 let power = match &self.tensors[producer.inputs[0]] {
-                    TensorTable::State { shift } => i32::from(shift[row]) - STATE_FRACTION_BITS as i32,
+                    TensorTable::State { shift } => {
+                        i32::from(shift[row]) - STATE_FRACTION_BITS as i32
+                    }
                     _ => 1 - self.exponent(producer.inputs[0], row),
                 };
                 (Scale::ONE.shifted(power as i16), 0, true)
             }
-            TensorTable::State { .. } | TensorTable::Stream { .. } => panic!("tensor {tensor} is no operand"),
+            TensorTable::State { .. } | TensorTable::Stream { .. } => {
+                panic!("tensor {tensor} is no operand")
+            }
         };
-        OperandStep { step, zero_point, planes }
+        OperandStep {
+            step,
+            zero_point,
+            planes,
+        }
     }
 
     /// Exponent of a stream in one row of its table.
@@ -176,12 +226,17 @@ impl At<'_> {
     fn node(&self, index: usize) -> Result<NodeStep, PrepareError> {
         let node = &self.graph.nodes[index];
         match (&node.op, &self.model.nodes[index]) {
-            (Op::Norm(norm), NodeParams::Norm { gamma, beta }) => self.norm(node, norm, gamma, beta),
+            (Op::Norm(norm), NodeParams::Norm { gamma, beta }) => {
+                self.norm(node, norm, gamma, beta)
+            }
             (Op::Quantise { .. }, _) => self.quantise(node),
             (Op::Conv(conv), NodeParams::Conv(weights)) => self.conv(node, conv, weights),
             (Op::Attention(attention), _) => self.attention(node, attention.scale),
             (Op::Resample(_), _) => Ok(NodeStep::Resample),
-            _ => Err(node_error(node, "its parameters are of another kind of layer")),
+            _ => Err(node_error(
+                node,
+                "its parameters are of another kind of layer",
+            )),
         }
     }
 
@@ -192,7 +247,13 @@ impl At<'_> {
         }
     }
 
-    fn norm(&self, node: &Node, norm: &Norm, gamma: &[i32], beta: &[i32]) -> Result<NodeStep, PrepareError> {
+    fn norm(
+        &self,
+        node: &Node,
+        norm: &Norm,
+        gamma: &[i32],
+        beta: &[i32],
+    ) -> Result<NodeStep, PrepareError> {
         let (mut gamma, mut beta) = (gamma.to_vec(), beta.to_vec());
         if let Some(id) = norm.scale_shift {
             let (scale, shift) = self.projections[id].split_at(gamma.len());
@@ -206,51 +267,101 @@ impl At<'_> {
         let exponents: Vec<i32> = node.inputs.iter().map(|&t| self.exponent(t)).collect();
         let exponent = exponents.iter().copied().max().unwrap_or(0);
         let gaps: Vec<u32> = exponents.iter().map(|&e| (exponent - e) as u32).collect();
-        if gaps.iter().any(|&g| g > diffuser_spec::norm::MAX_EXPONENT_GAP) {
-            return Err(node_error(node, format!("its inputs' exponents {exponents:?} are more than 7 apart")));
+        if gaps
+            .iter()
+            .any(|&g| g > diffuser_spec::norm::MAX_EXPONENT_GAP)
+        {
+            return Err(node_error(
+                node,
+                format!("its inputs' exponents {exponents:?} are more than 7 apart"),
+            ));
         }
         let (gain, zero_point) = self.gain(node)?;
-        let eps = libm::round(norm.eps * libm::exp2(f64::from(diffuser_spec::norm::EPS_FRACTION_BITS))) as u64;
-        Ok(NodeStep::Norm(NormStep { gamma, beta, eps, exponent, gaps, gain, zero_point }))
+        let eps =
+            libm::round(norm.eps * libm::exp2(f64::from(diffuser_spec::norm::EPS_FRACTION_BITS)))
+                as u64;
+        Ok(NodeStep::Norm(NormStep {
+            gamma,
+            beta,
+            eps,
+            exponent,
+            gaps,
+            gain,
+            zero_point,
+        }))
     }
 
     fn quantise(&self, node: &Node) -> Result<NodeStep, PrepareError> {
-        let step = match (&self.model.tensors[node.output], &self.model.tensors[node.inputs[0]]) {
-            (TensorTable::Planes, TensorTable::State { shift }) => {
-                QuantiseStep::StatePlanes { shift: shift[self.row].into() }
-            }
+        let step = match (
+            &self.model.tensors[node.output],
+            &self.model.tensors[node.inputs[0]],
+        ) {
+            (TensorTable::Planes, TensorTable::State { shift }) => QuantiseStep::StatePlanes {
+                shift: shift[self.row].into(),
+            },
             (TensorTable::Planes, TensorTable::Stream { .. }) => QuantiseStep::StreamPlanes,
             (TensorTable::Gain { gain, zero_point }, TensorTable::Stream { .. }) => {
-                QuantiseStep::Single { gain: gain[self.row], zero_point: zero_point[self.row] }
+                QuantiseStep::Single {
+                    gain: gain[self.row],
+                    zero_point: zero_point[self.row],
+                }
             }
-            _ => return Err(node_error(node, "its input and output tables do not fit each other")),
+            _ => {
+                return Err(node_error(
+                    node,
+                    "its input and output tables do not fit each other",
+                ));
+            }
         };
         Ok(NodeStep::Quantise(step))
     }
 
-    fn conv(&self, node: &Node, conv: &Conv, weights: &ConvWeights) -> Result<NodeStep, PrepareError> {
+    fn conv(
+        &self,
+        node: &Node,
+        conv: &Conv,
+        weights: &ConvWeights,
+    ) -> Result<NodeStep, PrepareError> {
         let input = self.model.operand_step(node.inputs[0], self.row);
         let to_output = match &self.model.tensors[node.output] {
             TensorTable::Stream { exponent } => Scale::ONE.shifted(exponent[self.row].into()),
             TensorTable::Step { step } => step[self.row].recip(),
-            _ => return Err(node_error(node, "its output is neither a stream nor an operand with a step")),
+            _ => {
+                return Err(node_error(
+                    node,
+                    "its output is neither a stream nor an operand with a step",
+                ));
+            }
         };
-        let largest_operand = i64::from(if input.planes { PLANES_MAX } else { OPERAND_MAX });
+        let largest_operand = i64::from(if input.planes {
+            PLANES_MAX
+        } else {
+            OPERAND_MAX
+        });
         let mut bias = Vec::with_capacity(conv.output_channels);
         let mut multiplier = Vec::with_capacity(conv.output_channels);
-        let rows = weights.weight.chunks_exact(weights.weight.len() / conv.output_channels);
+        let rows = weights
+            .weight
+            .chunks_exact(weights.weight.len() / conv.output_channels);
         for (c, row) in rows.enumerate() {
             let scale = input.step.times(weights.scale[c]);
             multiplier.push(
-                scale.times(to_output).to_multiplier().map_err(|e| node_error(node, format!("channel {c}: {e}")))?,
+                scale
+                    .times(to_output)
+                    .to_multiplier()
+                    .map_err(|e| node_error(node, format!("channel {c}: {e}")))?,
             );
             let projected = conv.projection.map_or(0, |id| self.projections[id][c]);
             let real = i64::from(weights.bias[c]) + i64::from(projected);
             let sum: i64 = row.iter().map(|&w| i64::from(w)).sum();
             let magnitude: i64 = row.iter().map(|&w| i64::from(w).abs()).sum();
-            let b = in_steps(real, input.step, weights.scale[c]) - i128::from(sum * i64::from(input.zero_point));
+            let b = in_steps(real, input.step, weights.scale[c])
+                - i128::from(sum * i64::from(input.zero_point));
             if b.abs() + i128::from(magnitude * largest_operand) > i128::from(i32::MAX) {
-                return Err(node_error(node, format!("channel {c}: its accumulator could leave 32 bits")));
+                return Err(node_error(
+                    node,
+                    format!("channel {c}: its accumulator could leave 32 bits"),
+                ));
             }
             bias.push(b as i32);
         }
@@ -258,7 +369,12 @@ impl At<'_> {
             Some(r) => self.exponent(r) - self.exponent(node.output),
             None => 0,
         };
-        Ok(NodeStep::Conv(ConvStep { bias, multiplier, zero_point: input.zero_point, residual_shift }))
+        Ok(NodeStep::Conv(ConvStep {
+            bias,
+            multiplier,
+            zero_point: input.zero_point,
+            residual_shift,
+        }))
     }
 
     fn attention(&self, node: &Node, scale: f64) -> Result<NodeStep, PrepareError> {
@@ -266,15 +382,22 @@ impl At<'_> {
         let to_log2 = scale_from_f64(scale * std::f64::consts::LOG2_E * 256.0)
             .and_then(|s| step(0).times(step(1)).times(s).to_multiplier().ok())
             .ok_or_else(|| node_error(node, "the scale of its logits is out of range"))?;
-        Ok(NodeStep::Attention(AttentionStep { to_log2, gain: self.gain(node)?.0 }))
+        Ok(NodeStep::Attention(AttentionStep {
+            to_log2,
+            gain: self.gain(node)?.0,
+        }))
     }
 }
 
 /// `x * factor + shift`: `x` and result in Q16, factor and shift in Q20.
 fn modulate(x: i32, factor: i64, shift: i32) -> i32 {
     let bits = FRACTION_BITS as i32;
-    let product = diffuser_spec::round::scale_by_power_of_two(i128::from(x) * i128::from(factor), bits);
-    let shift = diffuser_spec::round_shift(shift.into(), FRACTION_BITS - diffuser_spec::norm::WEIGHT_FRACTION_BITS);
+    let product =
+        diffuser_spec::round::scale_by_power_of_two(i128::from(x) * i128::from(factor), bits);
+    let shift = diffuser_spec::round_shift(
+        shift.into(),
+        FRACTION_BITS - diffuser_spec::norm::WEIGHT_FRACTION_BITS,
+    );
     diffuser_spec::saturate_i32(product.saturating_add(shift))
 }
 

@@ -74,7 +74,12 @@ pub fn calibrate(
     // images run side by side, each on one thread
     let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)?.with_threads(1);
     let graph = unet.graph();
-    let options = SamplerOptions { sampler: settings.sampler, steps: settings.steps, eta: 0.0, spacing: None };
+    let options = SamplerOptions {
+        sampler: settings.sampler,
+        steps: settings.steps,
+        eta: 0.0,
+        spacing: None,
+    };
     let steps = plan(scheduler, &options)?;
     let length = graph.tensors[Graph::INPUT].len();
     let classes = pipeline.config.num_class_embeds;
@@ -101,12 +106,19 @@ pub fn calibrate(
                 let sample: Vec<f32> = image.state.iter().map(|&x| x as f32).collect();
                 let out = unet.evaluate(&sample, &embedding, &mut collector)?;
                 if out.iter().any(|v| !v.is_finite()) {
-                    return Err(QuantiseError::NotFinite(graph.tensors[graph.output].name.clone()));
+                    return Err(QuantiseError::NotFinite(
+                        graph.tensors[graph.output].name.clone(),
+                    ));
                 }
                 let out: Vec<f64> = out.into_iter().map(f64::from).collect();
-                let z = step
-                    .adds_noise()
-                    .then(|| real(&noise(settings.seed, image.index, Purpose::Step(i as u32), length)));
+                let z = step.adds_noise().then(|| {
+                    real(&noise(
+                        settings.seed,
+                        image.index,
+                        Purpose::Step(i as u32),
+                        length,
+                    ))
+                });
                 step.advance(&mut image.state, &out, &mut image.x0, z.as_deref())?;
                 let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 progress(n, all);
@@ -114,11 +126,16 @@ pub fn calibrate(
             })
             .collect::<Result<Vec<_>, _>>()?;
         // in the order of the images, whoever computed them
-        let row: Vec<Statistics> =
-            (0..graph.tensors.len()).map(|t| Statistics::merged(seen.iter().map(|s| &s[t]))).collect();
+        let row: Vec<Statistics> = (0..graph.tensors.len())
+            .map(|t| Statistics::merged(seen.iter().map(|s| &s[t])))
+            .collect();
         rows.push((step.timestep, row));
     }
     rows.sort_by_key(|(t, _)| *t);
     let (timesteps, statistics) = rows.into_iter().unzip();
-    Ok(Calibration { settings, timesteps, statistics })
+    Ok(Calibration {
+        settings,
+        timesteps,
+        statistics,
+    })
 }

@@ -4,7 +4,9 @@ use diffuser_model::build_graph::build_graph;
 use diffuser_model::graph::{Conv, Graph, Node, Op, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::prepare::PrepareError;
-use diffuser_model::quantised::{EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable};
+use diffuser_model::quantised::{
+    EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable,
+};
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{STATE_FRACTION_BITS, operand::PLANES_MAX};
@@ -44,10 +46,22 @@ pub fn quantise(
     let graph = build_graph(&pipeline.config)?;
     let Tables { intervals, tensors } = method.tables(&graph, calibration);
     let w = &pipeline.weights;
-    let nodes = graph.nodes.iter().map(|n| node(&graph, n, w, &tensors)).collect();
-    let wide = |name: &str| weights::wide(&get(w, &format!("{name}.weight")).data, &get(w, &format!("{name}.bias")).data);
+    let nodes = graph
+        .nodes
+        .iter()
+        .map(|n| node(&graph, n, w, &tensors))
+        .collect();
+    let wide = |name: &str| {
+        weights::wide(
+            &get(w, &format!("{name}.weight")).data,
+            &get(w, &format!("{name}.bias")).data,
+        )
+    };
     let embedding = EmbeddingParams {
-        time: [wide("time_embedding.linear_1"), wide("time_embedding.linear_2")],
+        time: [
+            wide("time_embedding.linear_1"),
+            wide("time_embedding.linear_2"),
+        ],
         classes: match pipeline.config.num_class_embeds {
             Some(_) => weights::fixed(&get(w, "class_embedding.weight").data),
             None => Vec::new(),
@@ -90,7 +104,9 @@ fn hexadecimal(bytes: [u8; 32]) -> String {
 
 /// A parameter that the importer has already checked to be there.
 fn get<'a>(weights: &'a Weights, name: &str) -> &'a Tensor {
-    weights.get(name).unwrap_or_else(|e| panic!("the importer checks all parameters: {e}"))
+    weights
+        .get(name)
+        .unwrap_or_else(|e| panic!("the importer checks all parameters: {e}"))
 }
 
 fn node(graph: &Graph, node: &Node, w: &Weights, tensors: &[TensorTable]) -> NodeParams {
@@ -103,7 +119,12 @@ fn node(graph: &Graph, node: &Node, w: &Weights, tensors: &[TensorTable]) -> Nod
             let rows = output_rows(c, &get(w, &c.weight).data);
             let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
             let input_step = smallest_step(graph, tensors, node.inputs[0]);
-            NodeParams::Conv(weights::convolution(&rows, bias, c.output_channels, input_step))
+            NodeParams::Conv(weights::convolution(
+                &rows,
+                bias,
+                c.output_channels,
+                input_step,
+            ))
         }
         Op::Quantise { .. } | Op::Attention(_) | Op::Resample(_) => NodeParams::None,
     }
@@ -116,7 +137,11 @@ fn output_rows(conv: &Conv, weight: &[f32]) -> Vec<f32> {
     let mut rows = Vec::with_capacity(conv.output_channels * taps * conv.input_channels.len());
     for o in 0..conv.output_channels {
         for tap in 0..taps {
-            rows.extend(conv.input_channels.clone().map(|i| weight[(o * inputs + i) * taps + tap]));
+            rows.extend(
+                conv.input_channels
+                    .clone()
+                    .map(|i| weight[(o * inputs + i) * taps + tap]),
+            );
         }
     }
     rows
@@ -124,24 +149,43 @@ fn output_rows(conv: &Conv, weight: &[f32]) -> Vec<f32> {
 
 /// Smallest step that an operand has at any time step.
 fn smallest_step(graph: &Graph, tensors: &[TensorTable], operand: TensorId) -> f64 {
-    let producer = graph.nodes.iter().find(|n| n.output == operand).expect("nodes make operands");
+    let producer = graph
+        .nodes
+        .iter()
+        .find(|n| n.output == operand)
+        .expect("nodes make operands");
     let input = &tensors[producer.inputs[0]];
     let smallest = |steps: &mut dyn Iterator<Item = f64>| steps.fold(f64::INFINITY, f64::min);
     let power = |e: i32| f64::from(e).exp2();
     match (&tensors[operand], input) {
-        (TensorTable::Planes, TensorTable::State { shift }) => {
-            smallest(&mut shift.iter().map(|&s| power(i32::from(s) - STATE_FRACTION_BITS as i32)))
-        }
+        (TensorTable::Planes, TensorTable::State { shift }) => smallest(
+            &mut shift
+                .iter()
+                .map(|&s| power(i32::from(s) - STATE_FRACTION_BITS as i32)),
+        ),
         (TensorTable::Planes, TensorTable::Stream { exponent }) => {
             smallest(&mut exponent.iter().map(|&k| power(1 - i32::from(k))))
         }
         (TensorTable::Gain { gain, .. }, _) => {
-            let unit = |row: usize| match (&producer.op, input, producer.inputs.get(2).map(|&v| &tensors[v])) {
-                (Op::Attention(_), _, Some(TensorTable::Step { step })) => 128.0 * scale_to_f64(step[row]),
-                (Op::Quantise { .. }, TensorTable::Stream { exponent }, _) => power(15 - i32::from(exponent[row])),
+            let unit = |row: usize| match (
+                &producer.op,
+                input,
+                producer.inputs.get(2).map(|&v| &tensors[v]),
+            ) {
+                (Op::Attention(_), _, Some(TensorTable::Step { step })) => {
+                    128.0 * scale_to_f64(step[row])
+                }
+                (Op::Quantise { .. }, TensorTable::Stream { exponent }, _) => {
+                    power(15 - i32::from(exponent[row]))
+                }
                 _ => 32.0,
             };
-            smallest(&mut gain.iter().enumerate().map(|(row, &g)| unit(row) / f64::from(g)))
+            smallest(
+                &mut gain
+                    .iter()
+                    .enumerate()
+                    .map(|(row, &g)| unit(row) / f64::from(g)),
+            )
         }
         _ => 1.0 / f64::from(PLANES_MAX),
     }
@@ -165,8 +209,9 @@ mod tests {
             residual: None,
         };
         // out 2, in 3, 2x2: value = 100 out + 10 in + tap
-        let weight: Vec<f32> =
-            (0..24).map(|i| (100 * (i / 12) + 10 * (i / 4 % 3) + i % 4) as f32).collect();
+        let weight: Vec<f32> = (0..24)
+            .map(|i| (100 * (i / 12) + 10 * (i / 4 % 3) + i % 4) as f32)
+            .collect();
         let rows = output_rows(&conv, &weight);
         assert_eq!(rows[..8], [10.0, 20.0, 11.0, 21.0, 12.0, 22.0, 13.0, 23.0]);
         assert_eq!(rows[8], 110.0);

@@ -54,7 +54,11 @@ pub fn gain(s: &Statistics, unit: f64, symmetric: bool, clipping: Clipping) -> (
     }
     shrinkings(clipping)
         .map(|share| {
-            let step = if symmetric { s.largest() * share / limit } else { (high - low) * share / (2.0 * limit) };
+            let step = if symmetric {
+                s.largest() * share / limit
+            } else {
+                (high - low) * share / (2.0 * limit)
+            };
             let gain = (unit / step).round().clamp(1.0, f64::from(i16::MAX));
             let step = unit / gain;
             let zero_point = if symmetric {
@@ -63,7 +67,11 @@ pub fn gain(s: &Statistics, unit: f64, symmetric: bool, clipping: Clipping) -> (
                 // what is cut off is cut off on both sides in proportion
                 (-limit - low * share / step).round().clamp(-limit, limit)
             };
-            (squared_error(s, step, zero_point), gain as i16, zero_point as i8)
+            (
+                squared_error(s, step, zero_point),
+                gain as i16,
+                zero_point as i8,
+            )
         })
         .min_by(|a, b| a.0.total_cmp(&b.0))
         .map_or((i16::MAX, 0), |(_, gain, zero_point)| (gain, zero_point))
@@ -83,7 +91,10 @@ pub fn symmetric_step(s: &Statistics, clipping: Clipping) -> f64 {
 #[must_use]
 pub fn stream_exponent(s: &Statistics) -> i8 {
     let largest = (s.largest() * STREAM_HEADROOM).max(1e-9);
-    (f64::from(i16::MAX) / largest).log2().floor().clamp(-16.0, 20.0) as i8
+    (f64::from(i16::MAX) / largest)
+        .log2()
+        .floor()
+        .clamp(-16.0, 20.0) as i8
 }
 
 /// Shift of the sampler's state to its planes.
@@ -98,8 +109,14 @@ mod tests {
     use super::*;
 
     fn uniform(low: f32, high: f32) -> Statistics {
-        let sample = (0..1000).map(|i| low + (high - low) * i as f32 / 999.0).collect();
-        Statistics { min: low, max: high, sample }
+        let sample = (0..100_000)
+            .map(|i| low + (high - low) * i as f32 / 99_999.0)
+            .collect();
+        Statistics {
+            min: low,
+            max: high,
+            sample,
+        }
     }
 
     #[test]
@@ -113,7 +130,7 @@ mod tests {
     #[test]
     fn a_lone_outlier_is_clipped() {
         let mut s = uniform(-1.0, 1.0);
-        s.max = 1.6;
+        s.max = 1.1;
         let full = gain(&s, 32.0, true, Clipping::MinMax).0;
         assert!(gain(&s, 32.0, true, Clipping::LeastSquares).0 > full);
         assert!(symmetric_step(&s, Clipping::LeastSquares) < symmetric_step(&s, Clipping::MinMax));
@@ -125,10 +142,16 @@ mod tests {
             let s = uniform(-high, high);
             let k = stream_exponent(&s);
             let units = f64::from(high) * 1.5 * f64::from(k).exp2();
-            assert!(units <= 32767.0 && (k == 20 || units > 16383.0), "{high}: {k}");
+            assert!(
+                units <= 32767.0 && (k == 20 || units > 16383.0),
+                "{high}: {k}"
+            );
         }
         let shift = state_shift(&uniform(-4.0, 4.0));
         assert!(f64::from(PLANES_MAX) * (f64::from(shift) - 24.0).exp2() >= 6.0);
-        assert_eq!(gain(&Statistics::default(), 32.0, false, Clipping::MinMax), (i16::MAX, 0));
+        assert_eq!(
+            gain(&Statistics::default(), 32.0, false, Clipping::MinMax),
+            (i16::MAX, 0)
+        );
     }
 }

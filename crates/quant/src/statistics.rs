@@ -16,7 +16,11 @@ pub struct Statistics {
 
 impl Default for Statistics {
     fn default() -> Self {
-        Self { min: f32::INFINITY, max: f32::NEG_INFINITY, sample: Vec::new() }
+        Self {
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+            sample: Vec::new(),
+        }
     }
 }
 
@@ -33,7 +37,8 @@ impl Statistics {
         let stride = (values.len() / wanted).max(1) | 1;
         // another start for each image, so that the same places are not drawn every time
         let start = self.sample.len() * 7 % stride;
-        self.sample.extend(values.iter().skip(start).step_by(stride).take(wanted));
+        self.sample
+            .extend(values.iter().skip(start).step_by(stride).take(wanted));
     }
 
     /// Union of what was seen at several time steps.
@@ -56,7 +61,11 @@ impl Statistics {
 
     /// The sample with the extremes.
     pub fn values(&self) -> impl Iterator<Item = f64> + '_ {
-        self.sample.iter().copied().chain([self.min, self.max]).map(f64::from)
+        self.sample
+            .iter()
+            .copied()
+            .chain([self.min, self.max])
+            .map(f64::from)
     }
 }
 
@@ -73,7 +82,16 @@ mod tests {
         }
         assert_eq!((s.min, s.max), (-3000.0, 6999.0));
         assert!(s.sample.len() <= KEPT + 8 && s.sample.len() > KEPT / 2);
-        let m = Statistics::merged([&s, &Statistics { min: -5000.0, ..s.clone() }].into_iter());
+        let m = Statistics::merged(
+            [
+                &s,
+                &Statistics {
+                    min: -5000.0,
+                    ..s.clone()
+                },
+            ]
+            .into_iter(),
+        );
         assert_eq!((m.min, m.sample.len()), (-5000.0, 2 * s.sample.len()));
         assert_eq!(m.largest(), 6999.0);
     }

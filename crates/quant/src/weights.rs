@@ -22,8 +22,17 @@ fn scale(x: f64) -> Scale {
 /// `bias` is `None` where the node adds none. `input_step` is the smallest step that the input has
 /// at any time step: it bounds the weight's step from below, so that a bias fits an accumulator.
 #[must_use]
-pub fn convolution(weight: &[f32], biases: Option<&[f32]>, outputs: usize, input_step: f64) -> ConvWeights {
-    let mut out = ConvWeights { weight: Vec::with_capacity(weight.len()), scale: vec![], bias: vec![] };
+pub fn convolution(
+    weight: &[f32],
+    biases: Option<&[f32]>,
+    outputs: usize,
+    input_step: f64,
+) -> ConvWeights {
+    let mut out = ConvWeights {
+        weight: Vec::with_capacity(weight.len()),
+        scale: vec![],
+        bias: vec![],
+    };
     for (c, row) in weight.chunks_exact(weight.len() / outputs).enumerate() {
         let b = biases.map_or(0.0, |b| b[c]);
         // a bias (with the embedding's part, allowed to be 16 times as large) stays under 2^29 steps
@@ -31,7 +40,10 @@ pub fn convolution(weight: &[f32], biases: Option<&[f32]>, outputs: usize, input
         let s = scale(least_squares_step(row).max(floor));
         let step = scale_to_f64(s);
         let limit = f64::from(OPERAND_MAX);
-        out.weight.extend(row.iter().map(|&w| (f64::from(w) / step).round().clamp(-limit, limit) as i8));
+        out.weight.extend(
+            row.iter()
+                .map(|&w| (f64::from(w) / step).round().clamp(-limit, limit) as i8),
+        );
         out.scale.push(s);
         out.bias.push(bias(b));
     }
@@ -64,12 +76,17 @@ fn least_squares_step(row: &[f32]) -> f64 {
 /// Round a linear layer of the embedding to 16 bits, a step for each output.
 #[must_use]
 pub fn wide(weight: &[f32], biases: &[f32]) -> WideLinear {
-    let mut out = WideLinear { weight: Vec::with_capacity(weight.len()), scale: vec![], bias: vec![] };
+    let mut out = WideLinear {
+        weight: Vec::with_capacity(weight.len()),
+        scale: vec![],
+        bias: vec![],
+    };
     for row in weight.chunks_exact(weight.len() / biases.len()) {
         let largest = row.iter().fold(0f32, |m, w| m.max(w.abs()));
         let s = scale(f64::from(largest) / 32766.0);
         let step = scale_to_f64(s);
-        out.weight.extend(row.iter().map(|&w| (f64::from(w) / step).round() as i16));
+        out.weight
+            .extend(row.iter().map(|&w| (f64::from(w) / step).round() as i16));
         out.scale.push(s);
     }
     out.bias.extend(biases.iter().map(|&b| bias(b)));
@@ -86,7 +103,10 @@ pub fn fixed(values: &[f32]) -> Vec<i32> {
 #[must_use]
 pub fn norm(values: &[f32]) -> Vec<i32> {
     let one = f64::from(1 << diffuser_spec::norm::WEIGHT_FRACTION_BITS);
-    values.iter().map(|&v| (f64::from(v) * one).round() as i32).collect()
+    values
+        .iter()
+        .map(|&v| (f64::from(v) * one).round() as i32)
+        .collect()
 }
 
 #[cfg(test)]
@@ -95,7 +115,9 @@ mod tests {
 
     #[test]
     fn rounding_error_is_half_a_step() {
-        let w: Vec<f32> = (0..64).map(|i| ((i * 37 % 64) as f32 - 31.5) * 0.01).collect();
+        let w: Vec<f32> = (0..64)
+            .map(|i| ((i * 37 % 64) as f32 - 31.5) * 0.01)
+            .collect();
         let q = convolution(&w, Some(&[1.0, -2.0]), 2, 0.02);
         for (i, (&q8, &x)) in q.weight.iter().zip(&w).enumerate() {
             let step = scale_to_f64(q.scale[i / 32]);

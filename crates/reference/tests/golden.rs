@@ -20,12 +20,22 @@ fn folders() -> Vec<PathBuf> {
 
 fn floats(file: &SafeTensors, name: &str) -> Vec<f32> {
     let data = file.tensor(name).unwrap().data();
-    data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+    data.as_chunks()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b))
+        .collect()
 }
 
 fn integers(file: &SafeTensors, name: &str) -> Option<Vec<i64>> {
     let data = file.tensor(name).ok()?.data();
-    Some(data.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b)).collect())
+    Some(
+        data.as_chunks()
+            .0
+            .iter()
+            .map(|&b| i64::from_le_bytes(b))
+            .collect(),
+    )
 }
 
 /// Checks that tensors come in the graph's order and sizes.
@@ -65,8 +75,15 @@ fn outputs_match_diffusers() {
             let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
             let errors = output.iter().zip(expected).map(|(a, b)| (a - b).abs());
             let error = errors.fold(0.0, f32::max) / largest;
-            println!("{}, t = {t}: {error:.1e}", folder.file_name().unwrap().display());
-            assert!(error < TOLERANCE, "{} at {t}: error {error}", folder.display());
+            println!(
+                "{}, t = {t}: {error:.1e}",
+                folder.file_name().unwrap().display()
+            );
+            assert!(
+                error < TOLERANCE,
+                "{} at {t}: error {error}",
+                folder.display()
+            );
         }
     }
 }

@@ -55,7 +55,11 @@ pub const fn silu(u: i32) -> i32 {
 #[must_use]
 pub fn linear(weight: &[i16], x: &[i32], scale: Scale, bias: i32) -> i32 {
     debug_assert!(weight.len() == x.len() && x.len() <= 1 << 16);
-    let sum: i64 = weight.iter().zip(x).map(|(&w, &v)| i64::from(w) * i64::from(v)).sum();
+    let sum: i64 = weight
+        .iter()
+        .zip(x)
+        .map(|(&w, &v)| i64::from(w) * i64::from(v))
+        .sum();
     let scaled = i128::from(sum) * i128::from(scale.mantissa());
     let y = scale_by_power_of_two(scaled, -i32::from(scale.exponent()));
     saturate_i32(y.saturating_add(i64::from(bias)))
@@ -72,7 +76,10 @@ mod tests {
             let want = (31.0 - (-(i as f64 + 1.0)).exp2()).exp2().round();
             assert_eq!(r as f64, want, "{i}");
         }
-        assert_eq!(LOG2_E as f64, (core::f64::consts::LOG2_E * 30f64.exp2()).round());
+        assert_eq!(
+            LOG2_E as f64,
+            (core::f64::consts::LOG2_E * 30f64.exp2()).round()
+        );
     }
 
     proptest::proptest! {

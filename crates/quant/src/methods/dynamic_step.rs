@@ -24,7 +24,10 @@ impl Method for DynamicStep {
     }
 
     fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
-        let rules = RowRules { clipping: Clipping::LeastSquares, wide_residual: true };
+        let rules = RowRules {
+            clipping: Clipping::LeastSquares,
+            wide_residual: true,
+        };
         Tables {
             intervals: Intervals::around(&calibration.timesteps),
             tensors: rows(graph, &calibration.statistics, rules),

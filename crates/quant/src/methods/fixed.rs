@@ -25,7 +25,9 @@ impl Method for Static {
     fn summary(&self) -> &'static str {
         match self.clipping {
             Clipping::MinMax => "one step size for all time steps, from the extremes",
-            Clipping::LeastSquares => "one step size for all time steps, from the least squared error",
+            Clipping::LeastSquares => {
+                "one step size for all time steps, from the least squared error"
+            }
         }
     }
 
@@ -34,7 +36,13 @@ impl Method for Static {
             .map(|t| Statistics::merged(calibration.statistics.iter().map(|row| &row[t])))
             .collect();
         // the same widths as the dynamic method: what differs is the dependence on the step alone
-        let rules = RowRules { clipping: self.clipping, wide_residual: true };
-        Tables { intervals: Intervals { starts: vec![0] }, tensors: rows(graph, &[merged], rules) }
+        let rules = RowRules {
+            clipping: self.clipping,
+            wide_residual: true,
+        };
+        Tables {
+            intervals: Intervals { starts: vec![0] },
+            tensors: rows(graph, &[merged], rules),
+        }
     }
 }

@@ -39,8 +39,12 @@ pub trait Method {
 pub fn all() -> Vec<Box<dyn Method>> {
     vec![
         Box::new(DynamicStep),
-        Box::new(Static { clipping: Clipping::LeastSquares }),
-        Box::new(Static { clipping: Clipping::MinMax }),
+        Box::new(Static {
+            clipping: Clipping::LeastSquares,
+        }),
+        Box::new(Static {
+            clipping: Clipping::MinMax,
+        }),
     ]
 }
 
@@ -62,17 +66,35 @@ pub struct RowRules {
 /// Tables with one row for each set of statistics (`statistics[row][tensor]`).
 #[must_use]
 pub fn rows(graph: &Graph, statistics: &[Vec<Statistics>], rules: RowRules) -> Vec<TensorTable> {
-    let exponents: Vec<Vec<i8>> = statistics.iter().map(|row| stream_exponents(graph, row)).collect();
+    let exponents: Vec<Vec<i8>> = statistics
+        .iter()
+        .map(|row| stream_exponents(graph, row))
+        .collect();
     // in order of the nodes, so that V's step is there when attention's output needs it
     let mut tables: Vec<TensorTable> = Vec::with_capacity(graph.tensors.len());
     for (id, info) in graph.tensors.iter().enumerate() {
         let seen = || statistics.iter().map(|row| &row[id]);
         let table = match info.kind {
-            TensorKind::Input => TensorTable::State { shift: seen().map(ranges::state_shift).collect() },
-            TensorKind::Stream => TensorTable::Stream { exponent: exponents.iter().map(|e| e[id]).collect() },
+            TensorKind::Input => TensorTable::State {
+                shift: seen().map(ranges::state_shift).collect(),
+            },
+            TensorKind::Stream => TensorTable::Stream {
+                exponent: exponents.iter().map(|e| e[id]).collect(),
+            },
             TensorKind::Operand => {
-                let producer = graph.nodes.iter().find(|n| n.output == id).expect("nodes make operands");
-                operand(producer, &tables, &exponents, seen().collect(), graph, rules)
+                let producer = graph
+                    .nodes
+                    .iter()
+                    .find(|n| n.output == id)
+                    .expect("nodes make operands");
+                operand(
+                    producer,
+                    &tables,
+                    &exponents,
+                    seen().collect(),
+                    graph,
+                    rules,
+                )
             }
         };
         tables.push(table);
@@ -111,28 +133,43 @@ fn operand(
     rules: RowRules,
 ) -> TensorTable {
     let gains = |units: Vec<f64>, symmetric: bool| {
-        let (gain, zero_point) =
-            seen.iter().zip(units).map(|(s, unit)| ranges::gain(s, unit, symmetric, rules.clipping)).unzip();
+        let (gain, zero_point) = seen
+            .iter()
+            .zip(units)
+            .map(|(s, unit)| ranges::gain(s, unit, symmetric, rules.clipping))
+            .unzip();
         TensorTable::Gain { gain, zero_point }
     };
     let input: TensorId = producer.inputs[0];
     match &producer.op {
-        Op::Quantise { .. } if rules.wide_residual || graph.tensors[input].kind == TensorKind::Input => {
+        Op::Quantise { .. }
+            if rules.wide_residual || graph.tensors[input].kind == TensorKind::Input =>
+        {
             TensorTable::Planes
         }
-        Op::Quantise { .. } => gains(exponents.iter().map(|e| f64::from(15 - e[input]).exp2()).collect(), false),
+        Op::Quantise { .. } => gains(
+            exponents
+                .iter()
+                .map(|e| f64::from(15 - e[input]).exp2())
+                .collect(),
+            false,
+        ),
         Op::Norm(_) => gains(vec![32.0; exponents.len()], false),
         Op::Attention(_) => {
             let TensorTable::Step { step } = &tables[producer.inputs[2]] else {
                 unreachable!("V is made by a convolution")
             };
-            gains(step.iter().map(|&s| 128.0 * scale_to_f64(s)).collect(), true)
+            gains(
+                step.iter().map(|&s| 128.0 * scale_to_f64(s)).collect(),
+                true,
+            )
         }
         Op::Conv(_) => TensorTable::Step {
             step: seen
                 .iter()
                 .map(|s| {
-                    scale_from_f64(ranges::symmetric_step(s, rules.clipping)).expect("steps are positive and finite")
+                    scale_from_f64(ranges::symmetric_step(s, rules.clipping))
+                        .expect("steps are positive and finite")
                 })
                 .collect(),
         },

@@ -1,0 +1,180 @@
+//! Quantised models survive their file, and damaged files are refused in one line.
+
+mod common;
+
+use diffuser_model::quantised::QuantisedModel;
+use diffuser_quant::{calibrate, methods, quantise};
+
+fn quantised(method: &str) -> QuantisedModel {
+    let pipeline = common::pipeline();
+    let calibration = calibrate(
+        &pipeline,
+        &common::scheduler(),
+        common::settings(),
+        &|_, _| {},
+    )
+    .expect("calibrates");
+    quantise(
+        &pipeline,
+        &calibration,
+        &*methods::by_name(method).expect("known"),
+    )
+    .expect("quantises")
+}
+
+#[test]
+fn every_method_round_trips() {
+    for method in methods::all() {
+        let model = quantised(method.name());
+        let bytes = model.to_bytes().expect("serialises");
+        assert_eq!(
+            QuantisedModel::from_bytes(&bytes, "test").expect("reads"),
+            model
+        );
+        assert!(
+            model.to_bytes().expect("serialises") == bytes,
+            "the same model, the same bytes"
+        );
+        let rows = model.intervals.len();
+        assert_eq!(
+            rows,
+            if method.name() == "dynamic-step" {
+                5
+            } else {
+                1
+            }
+        );
+    }
+}
+
+#[test]
+fn calibration_does_not_depend_on_threads() {
+    let one = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a pool");
+    assert_eq!(
+        one.install(|| quantised("dynamic-step")),
+        quantised("dynamic-step")
+    );
+}
+
+#[test]
+fn every_class_and_time_step_can_be_prepared() {
+    let model = quantised("dynamic-step");
+    for class in 0..3 {
+        let steps = model
+            .prepare(&[0, 1, 499, 999], Some(class))
+            .expect("prepares");
+        assert_eq!(steps.len(), 4);
+        assert_eq!(steps[0].nodes.len(), model.graph.nodes.len());
+    }
+    assert_ne!(
+        model.prepare(&[500], Some(0)),
+        model.prepare(&[500], Some(1))
+    );
+    let error = model
+        .prepare(&[0], Some(3))
+        .expect_err("there are three classes");
+    assert_eq!(error.to_string(), "class 3: the model has 3 classes");
+    assert!(model.prepare(&[0], None).is_err());
+}
+
+/// The file's header as text, and the rest.
+fn split(bytes: &[u8]) -> (String, Vec<u8>) {
+    let n = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    (
+        String::from_utf8(bytes[8..8 + n].to_vec()).expect("UTF-8"),
+        bytes[8 + n..].to_vec(),
+    )
+}
+
+fn join(header: &str, data: &[u8]) -> Vec<u8> {
+    [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_bytes(),
+        data,
+    ]
+    .concat()
+}
+
+#[test]
+fn damaged_files_are_refused_in_one_line() {
+    let good = quantised("dynamic-step").to_bytes().expect("serialises");
+    let (header, data) = split(&good);
+    let replaced = |from: &str, to: &str| {
+        assert!(header.contains(from), "the header has no {from}");
+        join(&header.replacen(from, to, 1), &data)
+    };
+    let longer = [good.as_slice(), &[0]].concat();
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty", vec![], "not a safetensors file"),
+        (
+            "truncated",
+            good[..good.len() - 1].to_vec(),
+            "not a safetensors file",
+        ),
+        ("longer", longer, "not a safetensors file"),
+        (
+            "header length",
+            [&u64::MAX.to_le_bytes(), &good[8..]].concat(),
+            "not a safetensors file",
+        ),
+        (
+            "format",
+            replaced("diffuser-quantised", "diffuser-quantifi."),
+            "not a quantised model",
+        ),
+        (
+            "major version",
+            replaced(r#"\"1.0\""#, r#"\"2.0\""#),
+            "format version `2.0` is not known",
+        ),
+        (
+            "metadata",
+            replaced("calibrated", "calibratec"),
+            "metadata `diffuser-quantised`",
+        ),
+        (
+            "missing tensor",
+            replaced("conv_in.weight", "conv_im.weight"),
+            "conv_in.weight` is missing",
+        ),
+    ];
+    for (name, bytes, want) in cases {
+        let error = QuantisedModel::from_bytes(&bytes, "file")
+            .expect_err(name)
+            .to_string();
+        assert!(
+            error.starts_with("file: ") && error.contains(want),
+            "{name}: {error}"
+        );
+        assert!(!error.contains('\n'), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_minor_version_is_read() {
+    let good = quantised("static-minmax").to_bytes().expect("serialises");
+    let (header, data) = split(&good);
+    let newer = join(&header.replacen(r#"\"1.0\""#, r#"\"1.7\""#, 1), &data);
+    assert!(QuantisedModel::from_bytes(&newer, "file").is_ok());
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let mut model = quantised("static-minmax");
+    let weights = model.nodes.iter_mut().find_map(|n| match n {
+        diffuser_model::quantised::NodeParams::Conv(c) => Some(c),
+        _ => None,
+    });
+    weights.expect("there is a convolution").weight[0] = -128;
+    let bytes = model.to_bytes().expect("serialises");
+    let error = QuantisedModel::from_bytes(&bytes, "file")
+        .expect_err("-128 is no operand")
+        .to_string();
+    assert!(
+        error.contains("holds -128, expected -127 to 127"),
+        "{error}"
+    );
+}
