@@ -3,10 +3,10 @@
 
 use crate::config::{Block, Resampling, TimeShift, UnetConfig};
 use crate::error::Error;
-use crate::graph::{
-    Attention, Conv, Graph, Node, Norm, Op, Projection, ProjectionId, Resample, TensorId,
-    TensorInfo, TensorKind,
-};
+use crate::graph::{Attention, Conv, Graph, Op, Resample, TensorId, TensorKind};
+
+mod nodes;
+use nodes::{Builder, ConvShape, SAME};
 
 /// Most elements of one tensor: 1 GiB as `f32`.
 pub const MAX_TENSOR: u64 = 1 << 28;
@@ -14,9 +14,6 @@ pub const MAX_TENSOR: u64 = 1 << 28;
 pub const MAX_TENSORS: u64 = 1 << 33;
 /// Most parameters of one network.
 pub const MAX_PARAMETERS: u64 = 1 << 31;
-
-/// Padding of a convolution that keeps height and width.
-const SAME: [usize; 4] = [1; 4];
 
 /// Name and shape of a weight that a network needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,60 +50,10 @@ pub fn parameters(config: &UnetConfig) -> Result<Vec<Parameter>, Error> {
     Builder::run(config).map(|b| b.parameters)
 }
 
-/// One convolution as its caller sees it.
-struct ConvShape {
-    outputs: usize,
-    kernel: usize,
-    stride: usize,
-    padding: [usize; 4],
-}
-
-impl ConvShape {
-    fn same(outputs: usize) -> Self {
-        ConvShape {
-            outputs,
-            kernel: 3,
-            stride: 1,
-            padding: SAME,
-        }
-    }
-
-    fn point(outputs: usize) -> Self {
-        ConvShape {
-            outputs,
-            kernel: 1,
-            stride: 1,
-            padding: [0; 4],
-        }
-    }
-}
-
-/// Changes of resolution inside a residual block, or none.
-type Change = Option<Resample>;
-
-struct Builder<'c> {
-    config: &'c UnetConfig,
-    graph: Graph,
-    parameters: Vec<Parameter>,
-    parameter_count: u64,
-    element_count: u64,
-}
-
 impl<'c> Builder<'c> {
     fn run(config: &'c UnetConfig) -> Result<Self, Error> {
         config.check()?;
-        let mut b = Builder {
-            config,
-            graph: Graph {
-                tensors: Vec::new(),
-                nodes: Vec::new(),
-                projections: Vec::new(),
-                output: 0,
-            },
-            parameters: Vec::new(),
-            parameter_count: 0,
-            element_count: 0,
-        };
+        let mut b = Builder::new(config);
         b.embedding()?;
         b.network()?;
         Ok(b)
@@ -280,7 +227,7 @@ impl<'c> Builder<'c> {
         hidden: TensorId,
         skip: Option<TensorId>,
         channels: usize,
-        change: Change,
+        change: Option<Resample>,
     ) -> Result<TensorId, Error> {
         let c = self.config;
         let inputs: Vec<_> = [hidden].into_iter().chain(skip).collect();
@@ -436,223 +383,6 @@ impl<'c> Builder<'c> {
             TensorKind::Stream,
             Some(hidden),
         )
-    }
-
-    fn norm(
-        &mut self,
-        path: &str,
-        inputs: &[TensorId],
-        groups: usize,
-        silu: bool,
-        scale_shift: Option<ProjectionId>,
-        resample: Change,
-    ) -> Result<TensorId, Error> {
-        let channels = self.channels(inputs);
-        if !channels.is_multiple_of(groups) {
-            let own = path == "mid_block.attentions.0.group_norm"
-                && self.config.attn_norm_num_groups.is_some();
-            let field = if own {
-                "attn_norm_num_groups"
-            } else {
-                "norm_num_groups"
-            };
-            return Err(Error::field(
-                field,
-                groups,
-                format!("a divisor of {channels}, the channels of {path}"),
-            ));
-        }
-        let (weight, bias) = (format!("{path}.weight"), format!("{path}.bias"));
-        self.parameter(&weight, &[channels])?;
-        self.parameter(&bias, &[channels])?;
-        let eps = self.config.norm_eps;
-        let op = Op::Norm(Norm {
-            groups,
-            eps,
-            weight,
-            bias,
-            silu,
-            scale_shift,
-            resample,
-        });
-        self.node(path, op, inputs, TensorKind::Operand, channels)
-    }
-
-    fn quantise(
-        &mut self,
-        name: &str,
-        input: TensorId,
-        resample: Change,
-    ) -> Result<TensorId, Error> {
-        let channels = self.channels(&[input]);
-        self.node(
-            name,
-            Op::Quantise { resample },
-            &[input],
-            TensorKind::Operand,
-            channels,
-        )
-    }
-
-    fn conv(
-        &mut self,
-        path: &str,
-        input: TensorId,
-        shape: &ConvShape,
-        projection: Option<ProjectionId>,
-        residual: Option<TensorId>,
-    ) -> Result<TensorId, Error> {
-        let inputs = self.channels(&[input]);
-        let ConvShape {
-            outputs,
-            kernel,
-            stride,
-            padding,
-        } = *shape;
-        let (weight, bias) = (format!("{path}.weight"), format!("{path}.bias"));
-        self.parameter(&weight, &[outputs, inputs, kernel, kernel])?;
-        self.parameter(&bias, &[outputs])?;
-        let op = Op::Conv(Conv {
-            weight,
-            bias: Some(bias),
-            input_channels: 0..inputs,
-            output_channels: outputs,
-            kernel,
-            stride,
-            padding,
-            projection,
-            residual,
-        });
-        self.node(path, op, &[input], TensorKind::Stream, outputs)
-    }
-
-    /// A linear layer at every pixel.
-    fn linear_node(
-        &mut self,
-        path: &str,
-        input: TensorId,
-        outputs: usize,
-        kind: TensorKind,
-        residual: Option<TensorId>,
-    ) -> Result<TensorId, Error> {
-        let inputs = self.channels(&[input]);
-        self.linear(path, inputs, outputs)?;
-        let op = Op::Conv(Conv {
-            weight: format!("{path}.weight"),
-            bias: Some(format!("{path}.bias")),
-            input_channels: 0..inputs,
-            output_channels: outputs,
-            kernel: 1,
-            stride: 1,
-            padding: [0; 4],
-            projection: None,
-            residual,
-        });
-        self.node(path, op, &[input], kind, outputs)
-    }
-
-    fn projection(&mut self, path: &str, outputs: usize) -> Result<ProjectionId, Error> {
-        let path = format!("{path}.time_emb_proj");
-        self.linear(&path, self.config.embedding(), outputs)?;
-        let (weight, bias) = (format!("{path}.weight"), format!("{path}.bias"));
-        self.graph.projections.push(Projection {
-            weight,
-            bias,
-            outputs,
-        });
-        Ok(self.graph.projections.len() - 1)
-    }
-
-    /// Parameters of a linear layer.
-    fn linear(&mut self, path: &str, inputs: usize, outputs: usize) -> Result<(), Error> {
-        self.parameter(&format!("{path}.weight"), &[outputs, inputs])?;
-        self.parameter(&format!("{path}.bias"), &[outputs])
-    }
-
-    fn parameter(&mut self, name: &str, shape: &[usize]) -> Result<(), Error> {
-        let count = shape
-            .iter()
-            .try_fold(1u64, |n, &d| n.checked_mul(d as u64))
-            .unwrap_or(u64::MAX);
-        self.parameter_count = self.parameter_count.saturating_add(count);
-        if self.parameter_count > MAX_PARAMETERS {
-            return Err(Error::Invalid(format!(
-                "the network has more than {MAX_PARAMETERS} parameters"
-            )));
-        }
-        self.parameters.push(Parameter {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-        });
-        Ok(())
-    }
-
-    /// Adds a node; its output has the first input's size, changed as the operation says.
-    fn node(
-        &mut self,
-        name: &str,
-        op: Op,
-        inputs: &[TensorId],
-        kind: TensorKind,
-        channels: usize,
-    ) -> Result<TensorId, Error> {
-        let input = &self.graph.tensors[inputs[0]];
-        let [height, width] = match &op {
-            Op::Conv(c) => {
-                let [top, left, bottom, right] = c.padding;
-                [input.height + top + bottom, input.width + left + right]
-                    .map(|n| (n - c.kernel) / c.stride + 1)
-            }
-            Op::Norm(Norm {
-                resample: Some(r), ..
-            })
-            | Op::Quantise { resample: Some(r) }
-            | Op::Resample(r) => [input.height, input.width].map(|n| match r {
-                Resample::Nearest2x => 2 * n,
-                Resample::AveragePool2x => n / 2,
-            }),
-            Op::Norm(_) | Op::Quantise { .. } | Op::Attention(_) => [input.height, input.width],
-        };
-        let output = self.tensor(name, kind, [height, width, channels])?;
-        self.graph.nodes.push(Node {
-            name: name.to_owned(),
-            op,
-            inputs: inputs.to_vec(),
-            output,
-        });
-        Ok(output)
-    }
-
-    fn tensor(
-        &mut self,
-        name: &str,
-        kind: TensorKind,
-        shape: [usize; 3],
-    ) -> Result<TensorId, Error> {
-        let [height, width, channels] = shape;
-        let elements = (height as u64 * width as u64).saturating_mul(channels as u64);
-        self.element_count = self.element_count.saturating_add(elements);
-        if elements > MAX_TENSOR || self.element_count > MAX_TENSORS {
-            return Err(Error::Invalid(format!(
-                "the network is too large: {name} has {height} x {width} x {channels} values; \
-                 at most {MAX_TENSOR} in one tensor and {MAX_TENSORS} in all are supported"
-            )));
-        }
-        self.graph.tensors.push(TensorInfo {
-            name: name.to_owned(),
-            kind,
-            channels,
-            height,
-            width,
-        });
-        Ok(self.graph.tensors.len() - 1)
-    }
-
-    fn channels(&self, tensors: &[TensorId]) -> usize {
-        tensors
-            .iter()
-            .map(|&t| self.graph.tensors[t].channels)
-            .sum()
     }
 }
 

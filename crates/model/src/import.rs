@@ -160,11 +160,16 @@ fn read_json(path: &Path) -> Result<Value, Error> {
         path: path.to_owned(),
         source,
     })?;
-    let parsed = if text.len() as u64 > MAX_JSON {
-        Err(Error::Invalid(format!("longer than {MAX_JSON} bytes")))
-    } else {
-        serde_json::from_slice(&text)
-            .map_err(|e| Error::Invalid(format!("not JSON: {}", clip(&e.to_string()))))
+    let parse = || {
+        if text.len() as u64 > MAX_JSON {
+            return Err(Error::Invalid(format!("longer than {MAX_JSON} bytes")));
+        }
+        let not_json =
+            |e: serde_json::Error| Error::Invalid(format!("not JSON: {}", clip(&e.to_string())));
+        match serde_json::from_slice(&text).map_err(not_json)? {
+            object @ Value::Object(_) => Ok(object),
+            _ => Err(Error::Invalid("not a JSON object".into())),
+        }
     };
-    parsed.map_err(|e| e.in_file(path))
+    parse().map_err(|e: Error| e.in_file(path))
 }

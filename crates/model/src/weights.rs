@@ -122,6 +122,54 @@ impl Weights {
         }
     }
 
+    /// Random weights that keep activations near 1, for benchmarks and tests. The same seed gives the same
+    /// weights on every machine.
+    ///
+    /// Matrices are scaled by their inputs; scales of normalisations lie around 1, all else around 0.
+    #[must_use]
+    pub fn random(expected: &[Parameter], seed: u64) -> Self {
+        let mut state = seed;
+        let mut uniform = || {
+            // SplitMix64 (Steele, Lea, Flood 2014), the top 24 bits as a number of -1 to 1
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^= z >> 31;
+            #[expect(clippy::cast_precision_loss, reason = "24 bits fit")]
+            let value = (z >> 40) as f32 / (1 << 23) as f32 - 1.0;
+            value
+        };
+        let mut tensor = |parameter: &Parameter| {
+            let is_matrix = parameter.shape.len() > 1;
+            let is_scale = parameter.name.contains("norm") && parameter.name.ends_with("weight");
+            let start = if is_scale { 1.0 } else { 0.0 };
+            let inputs: usize = parameter.shape.iter().skip(1).product();
+            #[expect(clippy::cast_precision_loss, reason = "a rough scale")]
+            let scale = match (is_matrix, parameter.name.starts_with("class_embedding")) {
+                (false, _) => 0.3,
+                (true, true) => 1.0,
+                // uniform numbers of -1 to 1 have the variance 1/3
+                (true, false) => (3.0 / inputs as f32).sqrt(),
+            };
+            let data = (0..parameter.count())
+                .map(|_| start + scale * uniform())
+                .collect();
+            (
+                parameter.name.clone(),
+                Tensor {
+                    shape: parameter.shape.clone(),
+                    data,
+                },
+            )
+        };
+        let tensors = expected.iter().map(&mut tensor).collect();
+        Weights {
+            tensors,
+            sha256: None,
+        }
+    }
+
     /// Whether these are exactly the weights that a network needs.
     ///
     /// # Errors

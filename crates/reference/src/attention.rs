@@ -64,3 +64,55 @@ fn softmax(row: &mut [f32], scale: f32) {
     let factor = sum.recip() as f32;
     row.iter_mut().for_each(|x| *x *= factor);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_definition() {
+        // the second is too long for one block of scores
+        for (pixels, channels, heads) in [(6, 4, 2), (1500, 2, 1)] {
+            let [q, k, v] = [3, 5, 7].map(|step| {
+                let number = |i: usize| (i * step % 11) as f32 / 4.0 - 1.0;
+                (0..pixels * channels).map(number).collect::<Vec<_>>()
+            });
+            let attention = Attention { heads, scale: 0.7 };
+            let mut output = vec![f32::NAN; pixels * channels];
+            let qkv = [q.as_slice(), &k, &v];
+            attend(
+                &attention,
+                qkv,
+                channels,
+                &mut output,
+                &mut Vec::new(),
+                Threads(1),
+            );
+            let width = channels / heads;
+            for (i, y) in output.iter().enumerate().step_by(7) {
+                let (query, c) = (i / channels, i % channels);
+                let head = c / width * width..(c / width + 1) * width;
+                let (mut sum, mut total) = (0.0, 0.0);
+                for key in 0..pixels {
+                    let products = head
+                        .clone()
+                        .map(|c| q[query * channels + c] * k[key * channels + c]);
+                    let weight = (f64::from(products.sum::<f32>()) * 0.7).exp();
+                    sum += weight * f64::from(v[key * channels + c]);
+                    total += weight;
+                }
+                assert!(
+                    (f64::from(*y) - sum / total).abs() < 1e-5,
+                    "value {i} of {pixels} pixels"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn large_scores_do_not_overflow() {
+        let mut row = [3e38, 2e38, -3e38];
+        softmax(&mut row, 1.0);
+        assert_eq!(row, [1.0, 0.0, 0.0]);
+    }
+}

@@ -137,3 +137,126 @@ fn gather_row(conv: &Conv, input: &[f32], source: &TensorInfo, y: usize, gathere
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diffuser_model::graph::TensorKind;
+
+    use super::*;
+
+    fn tensor(height: usize, width: usize, channels: usize) -> TensorInfo {
+        TensorInfo {
+            name: String::new(),
+            kind: TensorKind::Stream,
+            channels,
+            height,
+            width,
+        }
+    }
+
+    /// Small whole numbers, so that sums are exact in any order.
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        let number = |i: usize| ((i * 31 + seed * 17 + i / 7) % 9) as f32 - 4.0;
+        (0..count).map(number).collect()
+    }
+
+    /// One output value by the definition of a convolution.
+    fn value(
+        conv: &Conv,
+        weight: &[f32],
+        inputs: usize,
+        image: (&[f32], &TensorInfo),
+        at: [usize; 3],
+    ) -> f32 {
+        let (input, source) = image;
+        let [y, x, o] = at;
+        let mut sum = 0.0;
+        for ky in 0..conv.kernel {
+            for kx in 0..conv.kernel {
+                let row = (y * conv.stride + ky)
+                    .checked_sub(conv.padding[0])
+                    .filter(|&r| r < source.height);
+                let column = (x * conv.stride + kx)
+                    .checked_sub(conv.padding[1])
+                    .filter(|&c| c < source.width);
+                let (Some(row), Some(column)) = (row, column) else {
+                    continue;
+                };
+                for (i, channel) in conv.input_channels.clone().enumerate() {
+                    sum += input[(row * source.width + column) * source.channels + i]
+                        * weight[((o * inputs + channel) * conv.kernel + ky) * conv.kernel + kx];
+                }
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        // kernel, stride, padding, height, width, input channels used; the last needs several blocks
+        let cases = [
+            (3, 1, [1; 4], 5, 7, 0..3),
+            (3, 2, [1; 4], 6, 4, 0..2),
+            (3, 2, [0, 0, 1, 1], 6, 4, 0..2),
+            (3, 1, [1; 4], 1, 1, 0..2),
+            (1, 1, [0; 4], 3, 2, 2..5),
+            (3, 1, [1; 4], 1, 3, 1..4),
+            (3, 2, [0, 0, 1, 1], 2, 2, 0..1),
+            (3, 1, [1; 4], 70, 64, 1..15),
+        ];
+        for (kernel, stride, padding, height, width, used) in cases {
+            let (outputs, inputs) = (3, used.end + 1);
+            let size =
+                |n: usize, before: usize, after: usize| (n + before + after - kernel) / stride + 1;
+            let source = tensor(height, width, used.len());
+            let target = tensor(
+                size(height, padding[0], padding[2]),
+                size(width, padding[1], padding[3]),
+                outputs,
+            );
+            let conv = Conv {
+                weight: String::new(),
+                bias: None,
+                input_channels: used,
+                output_channels: outputs,
+                kernel,
+                stride,
+                padding,
+                projection: None,
+                residual: None,
+            };
+            let weight = numbers(outputs * inputs * kernel * kernel, 1);
+            let input = numbers(source.len(), 2);
+            let [bias, projection, residual] =
+                [outputs, outputs, target.len()].map(|n| numbers(n, n));
+            let weights = ConvWeights::new(&conv, &weight, Some(&bias));
+            let added = Added {
+                projection: Some(&projection),
+                residual: Some(&residual),
+            };
+            for threads in [1, 2].map(Threads) {
+                let mut output = vec![f32::NAN; target.len()];
+                let mut scratch = vec![f32::NAN; 5];
+                convolve(
+                    &conv,
+                    &weights,
+                    &added,
+                    (&input, &source),
+                    (&mut output, &target),
+                    &mut scratch,
+                    threads,
+                );
+                for (i, y) in output.iter().enumerate() {
+                    let (pixel, o) = (i / outputs, i % outputs);
+                    let at = [pixel / target.width, pixel % target.width, o];
+                    let sum = value(&conv, &weight, inputs, (&input, &source), at);
+                    assert_eq!(
+                        *y,
+                        sum + bias[o] + projection[o] + residual[i],
+                        "{conv:?} at {at:?}"
+                    );
+                }
+            }
+        }
+    }
+}

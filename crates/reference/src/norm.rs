@@ -166,6 +166,48 @@ mod tests {
     }
 
     #[test]
+    fn groups_reach_across_a_concatenation() {
+        let norm = Norm {
+            groups: 2,
+            eps: 0.5,
+            weight: String::new(),
+            bias: String::new(),
+            silu: false,
+            scale_shift: None,
+            resample: None,
+        };
+        // two pixels of 1 + 3 channels: groups are channels 0-1 and 2-3
+        let inputs: [&[f32]; 2] = [&[1.0, 3.0], &[5.0, 0.0, 2.0, 7.0, 0.0, -2.0]];
+        let mut output = [0.0; 8];
+        let weight = [1.0, 2.0, 1.0, 1.0];
+        let bias = [0.0, 0.0, 0.0, 10.0];
+        let scale_shift = [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 5.0];
+        normalise(
+            &norm,
+            [&weight, &bias],
+            Some(&scale_shift),
+            &inputs,
+            &mut output,
+            Threads(1),
+        );
+        // means 4 and 0; variances (9 + 1 + 1 + 9) / 4 = 5 and 2, with eps 5.5 and 2.5
+        let (a, b) = (1.0 / 5.5f32.sqrt(), 1.0 / 2.5f32.sqrt());
+        let expected = [
+            -3.0 * a,
+            2.0 * a,
+            0.0,
+            15.0 + 2.0 * b,
+            -a,
+            6.0 * a,
+            0.0,
+            15.0 - 2.0 * b,
+        ];
+        for (y, e) in output.iter().zip(expected) {
+            assert!((y - e).abs() < 1e-5, "{output:?} {expected:?}");
+        }
+    }
+
+    #[test]
     fn silu_far_out() {
         assert_eq!(silu(-1000.0), 0.0);
         assert_eq!(silu(1000.0), 1000.0);

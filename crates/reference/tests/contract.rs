@@ -1,0 +1,125 @@
+//! What the float U-Net promises beyond its numbers: errors for bad arguments, the same bits again.
+
+use diffuser_model::build_graph::parameters;
+use diffuser_model::config::UnetConfig;
+use diffuser_model::graph::TensorId;
+use diffuser_model::weights::Weights;
+use diffuser_reference::{Embedding, FloatUnet, Observer};
+
+fn unet(classes: Option<usize>) -> FloatUnet {
+    let text = format!(
+        r#"{{"sample_size": [4, 8], "block_out_channels": [4, 8], "norm_num_groups": 2, "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "attention_head_dim": null, "num_class_embeds": {}}}"#,
+        classes.map_or("null".into(), |n| n.to_string())
+    );
+    let config = UnetConfig::from_json(&text).unwrap();
+    FloatUnet::new(&config, &Weights::random(&parameters(&config).unwrap(), 5)).unwrap()
+}
+
+fn sample() -> Vec<f32> {
+    (0..4 * 8 * 3).map(|i| (i as f32 * 0.7).sin()).collect()
+}
+
+#[test]
+fn bad_arguments_are_errors() {
+    let (plain, classes) = (unet(None), unet(Some(3)));
+    let text = |r: Result<Embedding, diffuser_model::error::Error>| r.unwrap_err().to_string();
+    assert_eq!(
+        text(plain.embedding(1.0, Some(0))),
+        "class 0; expected none, as the model has no classes"
+    );
+    assert_eq!(
+        text(classes.embedding(1.0, None)),
+        "no class; expected one of 0 to 2"
+    );
+    assert_eq!(
+        text(classes.embedding(1.0, Some(3))),
+        "class 3; expected one of 0 to 2"
+    );
+    assert_eq!(
+        text(plain.embedding(f64::NAN, None)),
+        "time step NaN; expected a finite number"
+    );
+
+    let mut embedding = plain.embedding(1.0, None).unwrap();
+    let message = plain
+        .evaluate(&sample()[1..], &embedding, &mut ())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message, "sample of 95 values; expected 4 x 8 x 3");
+    embedding.projections[2].pop();
+    let message = plain
+        .evaluate(&sample(), &embedding, &mut ())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message, "embedding of another network");
+}
+
+#[test]
+fn weights_of_another_network_are_refused() {
+    let config = |channels| {
+        let text = format!(
+            r#"{{"sample_size": 4, "block_out_channels": [{channels}], "norm_num_groups": 2,
+            "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}}"#
+        );
+        UnetConfig::from_json(&text).unwrap()
+    };
+    let weights = Weights::random(&parameters(&config(8)).unwrap(), 1);
+    let message = FloatUnet::new(&config(16), &weights)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with("tensor `time_embedding.linear_1.weight`: shape [32, 8], expected"),
+        "{message}"
+    );
+}
+
+/// All tensors of an evaluation.
+#[derive(Default, PartialEq, Debug)]
+struct All(Vec<(TensorId, Vec<f32>)>);
+
+impl Observer for All {
+    fn tensor(&mut self, id: TensorId, data: &[f32]) {
+        self.0.push((id, data.to_vec()));
+    }
+}
+
+#[test]
+fn reused_memory_and_threads_change_nothing() {
+    let unet = unet(Some(2));
+    let embedding = unet.embedding(500.0, Some(1)).unwrap();
+    let mut first = All::default();
+    let output = unet.evaluate(&sample(), &embedding, &mut first).unwrap();
+    assert_eq!(first.0[0], (0, sample()));
+    assert_eq!(first.0[unet.graph().output], (unet.graph().output, output));
+    // other data in between, so that the buffers hold something else
+    let other = unet.embedding(3.0, Some(0)).unwrap();
+    unet.evaluate(&vec![9.0; sample().len()], &other, &mut ())
+        .unwrap();
+    for threads in [1, 2] {
+        let unet = unet_with(threads);
+        let mut again = All::default();
+        unet.evaluate(&vec![-9.0; sample().len()], &other, &mut ())
+            .unwrap();
+        unet.evaluate(&sample(), &embedding, &mut again).unwrap();
+        assert_eq!(first, again, "{threads} threads");
+    }
+}
+
+fn unet_with(threads: usize) -> FloatUnet {
+    unet(Some(2)).with_threads(threads)
+}
+
+#[test]
+fn time_and_class_reach_the_output() {
+    let unet = unet(Some(2));
+    let output = |t, class| {
+        unet.evaluate(&sample(), &unet.embedding(t, Some(class)).unwrap(), &mut ())
+            .unwrap()
+    };
+    let base = output(10.0, 0);
+    assert_ne!(base, output(10.5, 0));
+    assert_ne!(base, output(10.0, 1));
+    assert!(base.iter().all(|x| x.is_finite()));
+}
