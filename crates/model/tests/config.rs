@@ -67,6 +67,26 @@ fn defaults_are_those_of_diffusers() {
 }
 
 #[test]
+fn published_networks_have_their_size() {
+    // google/ddpm-cifar10-32 and google/ddpm-cat-256; counts by `diffusers`
+    let cifar = r#"{"sample_size": 32, "block_out_channels": [128, 256, 256, 256], "attention_head_dim": null,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"], "downsample_padding": 0}"#;
+    let cat = r#"{"sample_size": 256, "block_out_channels": [128, 128, 256, 256, 512, 512], "attention_head_dim": null,
+        "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]}"#;
+    for (text, count) in [
+        (cifar, 35_746_307),
+        (cat, 113_673_219),
+        (r#"{"sample_size": 32}"#, 274_056_163),
+    ] {
+        let config = UnetConfig::from_json(text).unwrap();
+        let listed: usize = parameters(&config).unwrap().iter().map(|p| p.count()).sum();
+        assert_eq!(listed, count);
+    }
+}
+
+#[test]
 fn what_is_off_or_without_effect_is_accepted() {
     let changes = json!({
         "dropout": 0.1, "num_train_timesteps": 1000, "act_fn": "SiLU", "mid_block_scale_factor": 1.0,

@@ -3,6 +3,11 @@
     pip install diffusers==0.35.1 torch numpy safetensors
     python crates/reference/tests/golden/make.py
 
+For a wider check, make random networks elsewhere and let the same test read them:
+
+    python crates/reference/tests/golden/make.py --random 60 --out /tmp/networks
+    DIFFUSER_GOLDEN=/tmp/networks cargo test -p diffuser-reference --test golden
+
 Each folder holds a model in one of the layouts that `diffusers` writes, and `golden.safetensors` with
 
 - `sample`: 1 x channels x height x width;
@@ -13,7 +18,9 @@ Each folder holds a model in one of the layouts that `diffusers` writes, and `go
 Every parameter is random, those that `diffusers` starts at 0 or 1 too, so that no term can hide.
 """
 
+import argparse
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -22,7 +29,6 @@ import torch
 from diffusers import DDIMScheduler, UNet2DModel
 from safetensors.torch import load_file, save_file
 
-HERE = Path(__file__).parent
 BASE = dict(
     sample_size=8, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=[8, 12],
     down_block_types=["DownBlock2D", "AttnDownBlock2D"], up_block_types=["AttnUpBlock2D", "UpBlock2D"],
@@ -79,14 +85,36 @@ def randomise(unet: UNet2DModel, generator: torch.Generator) -> None:
             p.data = 0.3 * noise + (1.0 if is_scale else 0.0)
 
 
+def random_options(r: random.Random) -> dict:
+    """Any configuration that `diffusers` can run and the import does not refuse."""
+    levels, groups = r.randint(1, 4), r.choice([1, 2, 4])
+    channels = [groups * r.randint(4 // groups, 6) for _ in range(levels)]
+    kinds = ["{}Block2D", "Attn{}Block2D", "Resnet{}sampleBlock2D"]
+    return dict(
+        block_out_channels=channels, norm_num_groups=groups, layers_per_block=r.randint(1, 3),
+        down_block_types=[r.choice(kinds).format("Down") for _ in channels],
+        up_block_types=[r.choice(kinds).format("Up") for _ in channels],
+        sample_size=[r.randint(1, 3) << (levels - 1), r.randint(1, 3) << (levels - 1)],
+        in_channels=r.randint(1, 4), out_channels=r.randint(1, 6),
+        downsample_padding=r.randint(0, 1),
+        downsample_type=r.choice(["conv", "resnet"]), upsample_type=r.choice(["conv", "resnet"]),
+        attention_head_dim=r.choice([None, 1, 2, 3, 4]),
+        mid_block_type=r.choice(["UNetMidBlock2D", "UNetMidBlock2D", None]), add_attention=r.random() < 0.7,
+        attn_norm_num_groups=r.choice([None, None, groups]), norm_eps=10 ** r.uniform(-6, -1),
+        resnet_time_scale_shift=r.choice(["default", "scale_shift"]),
+        flip_sin_to_cos=r.random() < 0.5, freq_shift=r.choice([0, 1, 0.25]),
+        num_class_embeds=r.choice([None, 4]), time_embedding_dim=r.choice([None, 13]),
+    )
+
+
 @torch.no_grad()
-def make(name: str, options: dict, seed: int) -> None:
+def make(root: Path, name: str, options: dict, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     unet = UNet2DModel(**{**BASE, **options}).eval()
     randomise(unet, generator)
     unet.to(DTYPES.get(name, torch.float16))
 
-    folder = HERE / name
+    folder = root / name
     shutil.rmtree(folder, ignore_errors=True)
     bare = name in ("heads", "wide")
     flat = name == "ddpm"
@@ -133,5 +161,11 @@ def make(name: str, options: dict, seed: int) -> None:
 if __name__ == "__main__":
     assert diffusers.__version__ == "0.35.1", diffusers.__version__
     torch.set_num_threads(1)
-    for seed, (name, options) in enumerate(CASES.items()):
-        make(name, options, seed)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--random", type=int, help="make so many random networks instead")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    args = parser.parse_args()
+    r = random.Random(1)
+    cases = CASES if args.random is None else {f"random{i}": random_options(r) for i in range(args.random)}
+    for seed, (name, options) in enumerate(cases.items()):
+        make(args.out, name, options, seed)
