@@ -11,7 +11,6 @@ impl Pool {
         let fits = |v: &Vec<f32>| (v.capacity() < length, v.capacity().abs_diff(length));
         let best = (0..self.0.len()).min_by_key(|&i| fits(&self.0[i]));
         let mut buffer = best.map(|i| self.0.swap_remove(i)).unwrap_or_default();
-        buffer.truncate(length);
         buffer.resize(length, 0.0);
         buffer
     }
