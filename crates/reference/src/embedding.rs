@@ -3,13 +3,11 @@
 use diffuser_model::config::UnetConfig;
 use diffuser_model::error::Error;
 use diffuser_model::graph::Graph;
+use diffuser_model::timestep::sinusoid;
 use diffuser_model::weights::Weights;
 
 use crate::matrix::{Into, Matrix, Threads, multiply};
 use crate::norm::silu;
-
-/// Ratio of the longest to the shortest period of the time features, nearly.
-const MAX_PERIOD: f64 = 10_000.0;
 
 /// What a residual block is told of time and class.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,28 +124,11 @@ impl Embedder {
         })
     }
 
-    /// Sines and cosines of the time step, rounded to `f32` where `get_timestep_embedding` rounds.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "as diffusers does"
-    )]
+    /// Sines and cosines of the time step.
+    #[expect(clippy::cast_possible_truncation, reason = "the network is in f32")]
     fn time_features(&self, timestep: f64) -> Vec<f32> {
-        let half = self.features / 2;
-        let divisor = (half as f64 - self.freq_shift) as f32;
-        let angles: Vec<f32> = (0..half)
-            .map(|i| -MAX_PERIOD.ln() as f32 * i as f32 / divisor)
-            .map(|exponent| timestep as f32 * exponent.exp())
-            .collect();
-        let sines = angles.iter().map(|a| a.sin());
-        let cosines = angles.iter().map(|a| a.cos());
-        let mut features: Vec<f32> = if self.flip_sin_to_cos {
-            cosines.chain(sines).collect()
-        } else {
-            sines.chain(cosines).collect()
-        };
-        // an odd size ends in a zero
-        features.resize(self.features, 0.0);
-        features
+        let (size, flip) = (self.features, self.flip_sin_to_cos);
+        let features = sinusoid(timestep, size, flip, self.freq_shift);
+        features.into_iter().map(|x| x as f32).collect()
     }
 }
