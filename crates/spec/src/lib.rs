@@ -13,6 +13,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod conv;
 pub mod embedding;
 pub mod multiplier;
 pub mod norm;

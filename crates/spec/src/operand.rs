@@ -11,6 +11,9 @@ pub const fn quantise(x: i16, gain: i16, zero_point: i8) -> i8 {
     saturate_operand(mul_q15(x, gain) as i32 + zero_point as i32)
 }
 
+/// By how many bits the high plane is shifted against the low one.
+pub const PLANE_BITS: u32 = 7;
+
 /// Largest magnitude that two planes hold: `127 * 128 + 63`.
 pub const PLANES_MAX: i32 = 127 * 128 + 63;
 
@@ -52,9 +55,48 @@ pub const fn state_planes(x: i32, shift: u32) -> (i8, i8) {
     })
 }
 
+/// Mean of four operands, halves rounded towards plus infinity: `(a + b + c + d + 2) >> 2`.
+///
+/// A mean of operands is an operand again, with the same step and zero point.
+#[inline]
+#[must_use]
+pub const fn pool_operands(x: [i8; 4]) -> i8 {
+    ((x[0] as i32 + x[1] as i32 + x[2] as i32 + x[3] as i32 + 2) >> 2) as i8
+}
+
+/// [`pool_operands`] for stream values.
+#[inline]
+#[must_use]
+pub const fn pool_streams(x: [i16; 4]) -> i16 {
+    ((x[0] as i32 + x[1] as i32 + x[2] as i32 + x[3] as i32 + 2) >> 2) as i16
+}
+
+/// [`pool_operands`] for values of the sampler's state.
+#[inline]
+#[must_use]
+pub const fn pool_states(x: [i32; 4]) -> i32 {
+    ((x[0] as i64 + x[1] as i64 + x[2] as i64 + x[3] as i64 + 2) >> 2) as i32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pooling_rounds_halves_up_and_stays_in_range() {
+        assert_eq!(pool_operands([1, 0, 0, 1]), 1);
+        assert_eq!(pool_operands([-1, 0, 0, -1]), 0);
+        assert_eq!(pool_operands([-1, -1, -1, 0]), -1);
+        assert_eq!(pool_operands([-127; 4]), -127);
+        assert_eq!(pool_streams([i16::MAX; 4]), i16::MAX);
+        assert_eq!(pool_streams([i16::MIN; 4]), i16::MIN);
+        assert_eq!(pool_streams([5, 0, 0, 0]), 1);
+        assert_eq!(pool_streams([6, 0, 0, 0]), 2);
+        assert_eq!(pool_states([i32::MAX; 4]), i32::MAX);
+        assert_eq!(pool_states([i32::MIN; 4]), i32::MIN);
+        assert_eq!(pool_states([-3, 0, 0, 0]), -1);
+        assert_eq!(pool_states([-2, 0, 0, 0]), 0);
+    }
 
     #[test]
     fn planes_are_operands_and_add_up() {
