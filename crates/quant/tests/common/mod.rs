@@ -66,7 +66,7 @@ pub fn settings() -> CalibrationSettings {
     CalibrationSettings {
         sampler: Sampler::Ddim,
         steps: 5,
-        images: 3,
+        images: 24,
         seed: 1,
     }
 }
