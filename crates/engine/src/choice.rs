@@ -13,7 +13,7 @@ pub enum KernelChoice {
     Scalar,
     /// Fast Rust without machine-specific code.
     Portable,
-    /// AVX-512 with VNNI and VBMI (Ice Lake, Zen 4 and later).
+    /// AVX-512 with VNNI (Cascade Lake, Zen 4 and later).
     Avx512Vnni,
 }
 

@@ -4,6 +4,8 @@
 //! A new set (AMX, AVX2, NEON) is a new module that implements the trait, a new [`KernelChoice`],
 //! and one line in [`make`]; `tests/` then compares it with the oracle.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
 mod scalar;
 
@@ -20,15 +22,28 @@ use crate::layout::{Operand, OperandRows};
 /// The kernels of a choice; `None` when this machine cannot run them.
 pub(crate) fn make(choice: KernelChoice) -> Option<Box<dyn Kernels>> {
     match choice.resolved() {
-        KernelChoice::Auto | KernelChoice::Avx512Vnni => None,
+        KernelChoice::Auto => None,
+        KernelChoice::Avx512Vnni => avx512(),
         KernelChoice::Portable => Some(Box::new(portable::Portable)),
         KernelChoice::Scalar => Some(Box::new(scalar::Scalar)),
     }
 }
 
-/// Whether AVX-512 with VNNI and VBMI is there.
+/// The AVX-512 kernels, where the CPU has the instructions.
+#[cfg(target_arch = "x86_64")]
+fn avx512() -> Option<Box<dyn Kernels>> {
+    avx512::Avx512::new().map(|k| Box::new(k) as _)
+}
+
+/// The AVX-512 kernels: not for this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+fn avx512() -> Option<Box<dyn Kernels>> {
+    None
+}
+
+/// Whether the AVX-512 kernels can run.
 pub(crate) fn has_avx512vnni() -> bool {
-    false
+    avx512().is_some()
 }
 
 /// Shape of one convolution.
@@ -50,6 +65,9 @@ pub(crate) enum Packed {
     Plain(Vec<i8>),
     /// `out x kernel x (kernel * spare-padded in)`, widened.
     Words(Vec<i16>),
+    /// Lines of 16 outputs times 4 inputs.
+    #[cfg(target_arch = "x86_64")]
+    Lines(avx512::Lines),
 }
 
 /// Some output rows of one convolution.
