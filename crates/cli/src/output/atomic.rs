@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 
 /// Written and taken back when a file is created, so that a full disk shows before the work, not after.
-const PROBE: [u8; 1 << 16] = [0; 1 << 16];
+static PROBE: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Temporary files that exist now. Locked while one is renamed, so that an interrupt never falls
 /// between the two.

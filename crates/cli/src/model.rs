@@ -1,0 +1,327 @@
+//! Models as users meet them: quantised ones, and the float ones that they are made of.
+
+use std::path::Path;
+
+use diffuser_model::config::UnetConfig;
+use diffuser_model::graph::Graph;
+use diffuser_model::import::Pipeline;
+use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::sampling::{Sampler, SchedulerConfig};
+use diffuser_quant::{CalibrationSettings, Method};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::output::Tensor;
+
+/// The model that comes with this crate.
+static EMBEDDED: &[u8] = include_bytes!("../assets/default.safetensors");
+
+/// What [`Model::embedded`] calls itself in messages.
+const EMBEDDED_NAME: &str = "embedded model";
+
+/// What a quantised and a float model have in common: all that is not weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// The network's configuration.
+    pub config: UnetConfig,
+    /// Its noise schedule and sampler.
+    pub scheduler: SchedulerConfig,
+    /// Names of the classes by number; may be shorter than [`Profile::classes`], or empty.
+    pub class_names: Vec<String>,
+}
+
+impl Profile {
+    fn new(
+        name: &str,
+        config: &UnetConfig,
+        scheduler: Option<&serde_json::Value>,
+        class_names: &[String],
+    ) -> Result<Self> {
+        let scheduler = match scheduler {
+            Some(value) => SchedulerConfig::from_value(value)
+                .map_err(|e| Error::model(format!("{name}: {e}")))?,
+            None => SchedulerConfig::default(),
+        };
+        Ok(Self {
+            config: config.clone(),
+            scheduler,
+            class_names: class_names.to_vec(),
+        })
+    }
+
+    /// Number of classes; 0 for a model without.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.config.num_class_embeds.unwrap_or(0)
+    }
+
+    /// Name of a class, or its number where it has none.
+    #[must_use]
+    pub fn class_label(&self, class: usize) -> String {
+        match self.class_names.get(class) {
+            Some(name) => name.clone(),
+            None => class.to_string(),
+        }
+    }
+
+    /// Number of the class with this name, or this number.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the message says which come close.
+    pub fn class(&self, text: &str) -> Result<usize> {
+        let classes = self.classes();
+        if classes == 0 {
+            return Err(Error::setting(format!(
+                "class `{text}`: this model has no classes"
+            )));
+        }
+        if let Some(class) = self.class_names.iter().position(|n| n == text) {
+            return Ok(class);
+        }
+        match text.parse::<usize>() {
+            Ok(class) if class < classes => return Ok(class),
+            Ok(_) => {
+                return Err(Error::setting(format!(
+                    "class {text}: this model has classes 0 to {}",
+                    classes - 1
+                )));
+            }
+            Err(_) => {}
+        }
+        let wanted = text.to_lowercase();
+        let near: Vec<_> = self
+            .class_names
+            .iter()
+            .filter(|n| !wanted.is_empty() && n.to_lowercase().contains(&wanted))
+            .take(3)
+            .map(|n| format!("`{n}`"))
+            .collect();
+        let hint = match near.as_slice() {
+            [] => String::new(),
+            near => format!("; did you mean {}?", near.join(" or ")),
+        };
+        Err(Error::setting(format!(
+            "unknown class `{text}`: this model has {classes} classes, which `diffuser info` lists{hint}"
+        )))
+    }
+
+    /// Height, width and channels of a sample.
+    #[must_use]
+    pub fn sample_shape(&self) -> [usize; 3] {
+        let [h, w] = self.config.sample_size;
+        [h, w, self.config.in_channels]
+    }
+
+    /// The sampler that the model was saved with.
+    #[must_use]
+    pub fn default_sampler(&self) -> Sampler {
+        Sampler::of(self.scheduler.class)
+    }
+
+    /// Number of steps where none is given: what is usual for the sampler, but no more than the
+    /// model was trained with.
+    #[must_use]
+    pub fn default_steps(&self, sampler: Sampler) -> u32 {
+        let usual = match sampler {
+            Sampler::Ddpm => 1000,
+            Sampler::Ddim => 50,
+            Sampler::DpmSolver => 20,
+        };
+        usual.min(self.scheduler.num_train_timesteps)
+    }
+
+    /// Checks that a time step and a class are the model's, and that a class is given where one is
+    /// needed.
+    pub(crate) fn check(&self, timestep: u32, class: Option<usize>) -> Result<()> {
+        let train = self.scheduler.num_train_timesteps;
+        if timestep >= train {
+            return Err(Error::setting(format!(
+                "time step {timestep}: this model was trained with 0 to {}",
+                train - 1
+            )));
+        }
+        match (class, self.classes()) {
+            (None, 0) => Ok(()),
+            (Some(c), n) if c < n => Ok(()),
+            (None, n) => Err(Error::setting(format!(
+                "a class is needed: this model has {n} classes, which `diffuser info` lists"
+            ))),
+            (Some(c), n) => Err(Error::setting(format!("class {c}: this model has {n} classes"))),
+        }
+    }
+}
+
+/// A quantised model: generates in integers only.
+///
+/// ```
+/// let model = diffuser::Model::embedded()?;
+/// let [height, width, _] = model.profile().sample_shape();
+/// assert!(height > 0 && width > 0);
+/// # Ok::<(), diffuser::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    quantised: QuantisedModel,
+    profile: Profile,
+}
+
+impl Model {
+    /// The model that comes with this crate.
+    ///
+    /// # Errors
+    ///
+    /// Never, as the tests of this crate make sure.
+    pub fn embedded() -> Result<Self> {
+        Self::from_bytes(EMBEDDED, EMBEDDED_NAME)
+    }
+
+    /// Reads a file that `diffuser quantize` or [`Model::to_bytes`] made.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or is no such file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_quantised(QuantisedModel::load(path.as_ref()).map_err(Error::model)?)
+    }
+
+    /// Reads the bytes of such a file; `name` stands in messages.
+    ///
+    /// # Errors
+    ///
+    /// When they are no such file.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::from_quantised(QuantisedModel::from_bytes(bytes, name).map_err(Error::model)?)
+    }
+
+    /// Wraps a quantised model.
+    ///
+    /// # Errors
+    ///
+    /// When its scheduler is not usable.
+    pub fn from_quantised(quantised: QuantisedModel) -> Result<Self> {
+        let profile = Profile::new(
+            "quantised model",
+            &quantised.config,
+            quantised.scheduler.as_ref(),
+            &quantised.class_names,
+        )?;
+        Ok(Self { quantised, profile })
+    }
+
+    /// The model as a file.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large for one.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.quantised.to_bytes().map_err(Error::model)
+    }
+
+    /// Everything about the model but its integers.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The integers.
+    #[must_use]
+    pub fn quantised(&self) -> &QuantisedModel {
+        &self.quantised
+    }
+}
+
+/// A model in floating point, as `diffusers` saves it: to be quantised, or compared with.
+#[derive(Clone, Debug)]
+pub struct FloatModel {
+    pipeline: Pipeline,
+    graph: Graph,
+    profile: Profile,
+}
+
+/// How to quantise.
+#[derive(Debug)]
+pub struct QuantiseSettings {
+    /// Which method chooses the step sizes.
+    pub method: Box<dyn Method>,
+    /// Sampler whose trajectories calibrate; the model's where `None`.
+    pub sampler: Option<Sampler>,
+    /// Number of its steps.
+    pub steps: u32,
+    /// Number of trajectories; classes take turns.
+    pub images: u32,
+    /// Seed of their noise.
+    pub seed: u64,
+}
+
+impl FloatModel {
+    /// Reads a pipeline's folder, or that of a U-Net alone.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is something that cannot be executed here.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let pipeline = Pipeline::load(folder).map_err(Error::model)?;
+        let graph = Graph::build(&pipeline.config).map_err(Error::model)?;
+        let profile = Profile::new(
+            &folder.display().to_string(),
+            &pipeline.config,
+            pipeline.scheduler.as_ref(),
+            &pipeline.class_names,
+        )?;
+        Ok(Self { pipeline, graph, profile })
+    }
+
+    /// Everything about the model but its weights.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The network's layers.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Configuration and weights.
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Quantises. `progress` gets the evaluations of the network that are done, and all there will be.
+    ///
+    /// # Errors
+    ///
+    /// When the settings do not fit the model, or the model does not work.
+    pub fn quantise(
+        &self,
+        settings: &QuantiseSettings,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Model> {
+        let sampler = settings.sampler.unwrap_or(self.profile.default_sampler());
+        let calibration = diffuser_quant::calibrate(
+            &self.pipeline,
+            &self.graph,
+            &self.profile.scheduler,
+            CalibrationSettings {
+                sampler,
+                steps: settings.steps,
+                images: settings.images,
+                seed: settings.seed,
+            },
+            progress,
+        )
+        .map_err(Error::model)?;
+        let quantised = diffuser_quant::quantise(
+            &self.pipeline,
+            self.graph.clone(),
+            &calibration,
+            settings.method.as_ref(),
+        )
+        .map_err(Error::model)?;
+        Model::from_quantised(quantised)
+    }
+}
