@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use diffuser::{KernelChoice, MAX_COUNT, Sampler, Spacing};
+use diffuser::{CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Sampler, Spacing};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -218,8 +218,23 @@ pub struct QuantizeArgs {
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
 
-    #[command(flatten)]
-    pub calibration: CalibrationArgs,
+    /// What chooses the step sizes.
+    #[arg(long, value_name = "NAME", default_value = "dynamic-step", value_parser = methods())]
+    pub method: String,
+
+    /// Steps of the calibrating sampler, and so entries of each table.
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_STEPS)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub steps: u32,
+
+    /// Images that calibrate; classes take turns.
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES)]
+    #[arg(value_parser = value_parser!(u32).range(1..=10_000))]
+    pub images: u32,
+
+    /// Sampler that calibrates [default: the model's]
+    #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL))]
+    pub scheduler: Option<Sampler>,
 
     /// Seed of the calibration's noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -232,29 +247,6 @@ pub struct QuantizeArgs {
     /// Print what was made as JSON on stdout.
     #[arg(long)]
     pub json: bool,
-}
-
-/// How to quantise.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Calibration")]
-pub struct CalibrationArgs {
-    /// What chooses the step sizes.
-    #[arg(long, value_name = "NAME", default_value = "dynamic-step", value_parser = methods())]
-    pub method: String,
-
-    /// Steps of the calibrating sampler, and so entries of each table.
-    #[arg(long = "calibration-steps", visible_alias = "steps", value_name = "N", default_value_t = 50)]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    pub steps: u32,
-
-    /// Images that calibrate; classes take turns.
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    #[arg(value_parser = value_parser!(u32).range(1..=10_000))]
-    pub images: u32,
-
-    /// Sampler that calibrates [default: the model's]
-    #[arg(long = "calibration-scheduler", value_name = "NAME", value_parser = one_of(Sampler::ALL))]
-    pub scheduler: Option<Sampler>,
 }
 
 /// Options of `info`.

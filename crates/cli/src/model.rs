@@ -7,11 +7,10 @@ use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
-use diffuser_quant::{CalibrationSettings, Method};
-use rayon::prelude::*;
+use diffuser_quant::CalibrationSettings;
 
 use crate::error::{Error, Result};
-use crate::output::Tensor;
+use crate::sampling::thread_pool;
 
 /// The model that comes with this crate.
 static EMBEDDED: &[u8] = include_bytes!("../assets/default.safetensors");
@@ -239,19 +238,40 @@ pub struct FloatModel {
     profile: Profile,
 }
 
+/// Steps of the calibrating sampler by default.
+pub const CALIBRATION_STEPS: u32 = 50;
+
+/// Calibrating images by default.
+pub const CALIBRATION_IMAGES: u32 = 32;
+
 /// How to quantise.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantiseSettings {
-    /// Which method chooses the step sizes.
-    pub method: Box<dyn Method>,
+    /// Name of the method that chooses the step sizes, one of [`crate::methods`].
+    pub method: String,
     /// Sampler whose trajectories calibrate; the model's where `None`.
     pub sampler: Option<Sampler>,
-    /// Number of its steps.
+    /// Number of its steps; no more than the model was trained with are made.
     pub steps: u32,
     /// Number of trajectories; classes take turns.
     pub images: u32,
     /// Seed of their noise.
     pub seed: u64,
+    /// Number of threads; 0 for as many as there are processors. The result does not depend on it.
+    pub threads: usize,
+}
+
+impl Default for QuantiseSettings {
+    fn default() -> Self {
+        Self {
+            method: crate::methods()[0].name().into(),
+            sampler: None,
+            steps: CALIBRATION_STEPS,
+            images: CALIBRATION_IMAGES,
+            seed: 0,
+            threads: 0,
+        }
+    }
 }
 
 impl FloatModel {
@@ -301,27 +321,33 @@ impl FloatModel {
         settings: &QuantiseSettings,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Model> {
-        let sampler = settings.sampler.unwrap_or(self.profile.default_sampler());
-        let calibration = diffuser_quant::calibrate(
-            &self.pipeline,
-            &self.graph,
-            &self.profile.scheduler,
-            CalibrationSettings {
-                sampler,
-                steps: settings.steps,
-                images: settings.images,
-                seed: settings.seed,
-            },
-            progress,
-        )
-        .map_err(Error::model)?;
-        let quantised = diffuser_quant::quantise(
-            &self.pipeline,
-            self.graph.clone(),
-            &calibration,
-            settings.method.as_ref(),
-        )
-        .map_err(Error::model)?;
+        let method = diffuser_quant::methods::by_name(&settings.method).ok_or_else(|| {
+            let names: Vec<_> = crate::methods().iter().map(|m| m.name()).collect();
+            Error::setting(format!(
+                "method `{}`; expected one of {}",
+                settings.method,
+                names.join(", ")
+            ))
+        })?;
+        let calibration = CalibrationSettings {
+            sampler: settings.sampler.unwrap_or(self.profile.default_sampler()),
+            steps: settings.steps.min(self.profile.scheduler.num_train_timesteps),
+            images: settings.images,
+            seed: settings.seed,
+        };
+        let scheduler = &self.profile.scheduler;
+        let quantised = thread_pool(settings.threads)?
+            .install(|| {
+                let seen = diffuser_quant::calibrate(
+                    &self.pipeline,
+                    &self.graph,
+                    scheduler,
+                    calibration,
+                    progress,
+                )?;
+                diffuser_quant::quantise(&self.pipeline, self.graph.clone(), &seen, method.as_ref())
+            })
+            .map_err(Error::model)?;
         Model::from_quantised(quantised)
     }
 }

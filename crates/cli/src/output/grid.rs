@@ -27,9 +27,9 @@ pub fn default_zoom(image: &Image) -> usize {
     (128 / image.width().min(image.height())).clamp(1, 16)
 }
 
-/// `images` as one picture, row by row, each pixel `zoom` x `zoom` pixels.
+/// Pictures as one, row by row, each pixel `zoom` x `zoom` pixels; `None` leaves a cell empty.
 ///
-/// Pictures of different size or depth each take the room of the largest; none gives a bare pixel.
+/// Pictures of different size or depth each take the room of the largest.
 ///
 /// ```
 /// use diffuser::{Image, output::arrange};
@@ -39,10 +39,15 @@ pub fn default_zoom(image: &Image) -> usize {
 /// # Ok::<(), diffuser::Error>(())
 /// ```
 #[must_use]
-pub fn arrange(images: &[Image], columns: usize, zoom: usize) -> Image {
-    let (columns, zoom) = (columns.clamp(1, images.len().max(1)), zoom.max(1));
-    let rows = images.len().div_ceil(columns);
-    let most = |f: fn(&Image) -> usize| images.iter().map(f).max().unwrap_or(1);
+pub fn arrange<'a, T: Into<Option<&'a Image>>>(
+    cells: impl IntoIterator<Item = T>,
+    columns: usize,
+    zoom: usize,
+) -> Image {
+    let cells: Vec<Option<&Image>> = cells.into_iter().map(Into::into).collect();
+    let (columns, zoom) = (columns.clamp(1, cells.len().max(1)), zoom.max(1));
+    let rows = cells.len().div_ceil(columns);
+    let most = |f: fn(&Image) -> usize| cells.iter().flatten().map(|&i| f(i)).max().unwrap_or(1);
     let (w, h) = (most(Image::width) * zoom, most(Image::height) * zoom);
     let channels = most(Image::channels);
     let mut sheet = Image::filled(
@@ -52,17 +57,15 @@ pub fn arrange(images: &[Image], columns: usize, zoom: usize) -> Image {
         BACKGROUND,
     );
     let width = sheet.width();
-    for (i, image) in images.iter().enumerate() {
+    for (i, image) in cells.iter().enumerate() {
+        let Some(image) = image else { continue };
         let left = (i % columns) * (w + GAP) + GAP;
         let top = (i / columns) * (h + GAP) + GAP;
         for y in 0..image.height() * zoom {
             let start = (top + y) * width + left;
             let row = &mut sheet.pixels_mut()[start * channels..];
-            for (x, out) in row
-                .chunks_exact_mut(channels)
-                .take(image.width() * zoom)
-                .enumerate()
-            {
+            let row = row.chunks_exact_mut(channels).take(image.width() * zoom);
+            for (x, out) in row.enumerate() {
                 let pixel = image.pixel(x / zoom, y / zoom);
                 for (c, value) in out.iter_mut().enumerate() {
                     *value = pixel[c.min(pixel.len() - 1)];
