@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args, Parser, Subcommand, value_parser};
 use diffuser::{CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Sampler, Spacing};
 
 const EXAMPLES: &str = "\
@@ -33,7 +33,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Show no progress and no notes on stderr, only errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 100)]
     pub quiet: bool,
 }
 
@@ -57,6 +57,17 @@ pub enum Command {
 
 const MODEL_HELP: &str = "Quantised file or diffusers folder [default: the embedded model]";
 
+/// Heading of the options that say what is written.
+const OUTPUT: &str = "Output";
+
+/// Every spacing.
+const SPACINGS: [Spacing; 4] = [
+    Spacing::Leading,
+    Spacing::Linspace,
+    Spacing::Trailing,
+    Spacing::Quadratic,
+];
+
 const GENERATE_EXAMPLES: &str = "\
 Examples:
   diffuser generate --seed 7 --count 25 --steps 20 --scheduler dpmsolver++
@@ -79,44 +90,37 @@ pub struct GenerateArgs {
     #[arg(long, short = 'n', value_name = "N", value_parser = count())]
     pub count: Option<u64>,
 
-    #[command(flatten)]
-    pub sampling: SamplingArgs,
-
-    /// Grid of all images, PNG.
-    #[arg(long, short, value_name = "FILE", default_value = "diffuser.png")]
-    pub output: PathBuf,
-
-    /// Also write each image in this folder, as 00000.png, 00001.png, ... in its own size.
-    #[arg(long, value_name = "DIR")]
-    pub each: Option<PathBuf>,
-
-    /// Also write how the images come about: the predicted images after each step, as .gif, or .png
-    /// or .apng (animated PNG). Shows at most 64 images and 100 steps.
-    #[arg(long, value_name = "FILE")]
-    pub animate: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub grid: GridArgs,
-
-    /// Use the float reference rather than integers; needs a diffusers folder.
+    /// Use the float reference rather than integers; needs a diffusers folder
     #[arg(long)]
     pub float: bool,
 
-    /// Print what was made, timings and sha256 of the pixels as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
+    /// Grid of all images, PNG
+    #[arg(long, short, value_name = "FILE", default_value = "diffuser.png", help_heading = OUTPUT)]
+    pub output: PathBuf,
 
-/// How images are laid out.
-#[derive(Debug, Args)]
-pub struct GridArgs {
+    /// Also write each image, in its own size, as 00000.png, 00001.png, ... in this folder
+    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
+    pub each: Option<PathBuf>,
+
+    /// Also animate how the images come about, as .gif or as .png or .apng (animated PNG): the
+    /// images predicted after each step; at most 64 images and 100 steps are shown
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub animate: Option<PathBuf>,
+
     /// Images side by side in the grid [default: about square]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000), help_heading = OUTPUT)]
     pub columns: Option<u32>,
 
-    /// Enlarge each pixel to this many pixels, in the grid and the animation [default: images of 128]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    /// Enlarge each pixel of grid and animation to N x N [default: about 128 pixels an image]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64), help_heading = OUTPUT)]
     pub scale: Option<u32>,
+
+    /// Print what was made, timings and sha256 of the pixels as JSON on stdout
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
 }
 
 /// How images are sampled.
@@ -128,16 +132,21 @@ pub struct SamplingArgs {
     pub steps: Option<u32>,
 
     /// Sampler [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL))]
+    #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL, Sampler::name))]
     pub scheduler: Option<Sampler>,
 
     /// Noise that ddim adds: 0 for none, 1 for as much as ddpm.
-    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     pub eta: f64,
 
     /// Which of the training time steps are visited [default: the model's]
-    #[arg(long, value_name = "NAME")]
-    pub timestep_spacing: Option<SpacingName>,
+    #[arg(long, value_name = "NAME", value_parser = one_of(SPACINGS, spacing_name))]
+    pub timestep_spacing: Option<Spacing>,
 
     /// Seed of the noise. Image k of a seed is always the same.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -169,32 +178,23 @@ pub struct ExecutionArgs {
     pub threads: Option<u32>,
 
     /// Implementation of the integer layers; all give the same bytes.
-    #[arg(long, value_name = "NAME", env = "DIFFUSER_KERNEL", hide_env_values = true)]
-    #[arg(default_value = "auto", value_parser = one_of(KernelChoice::ALL))]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "DIFFUSER_KERNEL",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "auto", value_parser = one_of(KernelChoice::ALL, KernelChoice::name))]
     pub kernel: KernelChoice,
 }
 
-/// Names of [`Spacing`].
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum SpacingName {
-    /// Multiples of the step length, from 0
-    Leading,
-    /// Even, with both ends
-    Linspace,
-    /// Even, down from the last
-    Trailing,
-    /// Denser towards 0
-    Quadratic,
-}
-
-impl From<SpacingName> for Spacing {
-    fn from(name: SpacingName) -> Self {
-        match name {
-            SpacingName::Leading => Self::Leading,
-            SpacingName::Linspace => Self::Linspace,
-            SpacingName::Trailing => Self::Trailing,
-            SpacingName::Quadratic => Self::Quadratic,
-        }
+/// Names of spacings, as diffusers has them.
+fn spacing_name(spacing: Spacing) -> &'static str {
+    match spacing {
+        Spacing::Leading => "leading",
+        Spacing::Linspace => "linspace",
+        Spacing::Trailing => "trailing",
+        Spacing::Quadratic => "quadratic",
     }
 }
 
@@ -233,7 +233,7 @@ pub struct QuantizeArgs {
     pub images: u32,
 
     /// Sampler that calibrates [default: the model's]
-    #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL))]
+    #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL, Sampler::name))]
     pub scheduler: Option<Sampler>,
 
     /// Seed of the calibration's noise.
@@ -287,23 +287,28 @@ pub struct CompareArgs {
     #[arg(long, short = 'n', value_name = "N", value_parser = count())]
     pub count: Option<u64>,
 
-    #[command(flatten)]
-    pub sampling: SamplingArgs,
-
-    /// Both kinds of images side by side, PNG.
-    #[arg(long, short, value_name = "FILE", default_value = "compare.png")]
+    /// Both kinds of images, PNG
+    #[arg(long, short, value_name = "FILE", default_value = "compare.png", help_heading = OUTPUT)]
     pub output: PathBuf,
 
-    /// Also plot the error at each step, SVG.
-    #[arg(long, value_name = "FILE")]
+    /// Also plot the error at each step, SVG
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub plot: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub grid: GridArgs,
+    /// Images side by side [default: at most 8]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000), help_heading = OUTPUT)]
+    pub columns: Option<u32>,
 
-    /// Print PSNR of each image and the error at each step as JSON on stdout.
-    #[arg(long)]
+    /// Enlarge each pixel to N x N [default: about 128 pixels an image]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64), help_heading = OUTPUT)]
+    pub scale: Option<u32>,
+
+    /// Print PSNR of each image and the error at each step as JSON on stdout
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
 }
 
 const PREDICT_EXAMPLES: &str = "\
@@ -354,15 +359,16 @@ fn count() -> clap::builder::RangedU64ValueParser {
     value_parser!(u64).range(1..=MAX_COUNT as u64)
 }
 
-/// Accepts the names of some values, which `Display` gives and `FromStr` takes.
-fn one_of<T, const N: usize>(values: [T; N]) -> impl clap::builder::TypedValueParser<Value = T>
-where
-    T: Clone + Send + Sync + 'static + std::fmt::Display + std::str::FromStr,
-{
+/// Accepts the names of some values.
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    values: [T; N],
+    name: fn(T) -> &'static str,
+) -> impl clap::builder::TypedValueParser<Value = T> {
     use clap::builder::TypedValueParser;
-    let names = values.map(|v| clap::builder::PossibleValue::new(v.to_string()));
-    PossibleValuesParser::new(names)
-        .map(|name| name.parse().ok().expect("names are those of the values"))
+    PossibleValuesParser::new(values.map(name)).map(move |text| {
+        let named = values.into_iter().find(|&v| name(v) == text);
+        named.expect("only their names get this far")
+    })
 }
 
 fn methods() -> PossibleValuesParser {

@@ -43,16 +43,27 @@ struct Squares {
 
 impl Squares {
     fn of(values: &[f64], truth: &[f64]) -> Self {
-        let sum = |f: &dyn Fn(f64, f64) -> f64| values.iter().zip(truth).map(|(&v, &t)| f(v, t)).sum();
-        Self { error: sum(&|v, t| (v - t).powi(2)), signal: sum(&|_, t| t * t) }
+        let sum =
+            |f: &dyn Fn(f64, f64) -> f64| values.iter().zip(truth).map(|(&v, &t)| f(v, t)).sum();
+        Self {
+            error: sum(&|v, t| (v - t).powi(2)),
+            signal: sum(&|_, t| t * t),
+        }
     }
 
     fn add(self, other: Self) -> Self {
-        Self { error: self.error + other.error, signal: self.signal + other.signal }
+        Self {
+            error: self.error + other.error,
+            signal: self.signal + other.signal,
+        }
     }
 
     fn ratio(self) -> f64 {
-        if self.error == 0.0 { 0.0 } else { (self.error / self.signal).sqrt() }
+        if self.error == 0.0 {
+            0.0
+        } else {
+            (self.error / self.signal).sqrt()
+        }
     }
 }
 
@@ -95,7 +106,9 @@ pub(crate) fn compare(
             // In the order of the images, so that the sums do not depend on the threads.
             let (output, state) = squares
                 .into_iter()
-                .fold(<(Squares, Squares)>::default(), |sum, s| (sum.0.add(s.0), sum.1.add(s.1)));
+                .fold(<(Squares, Squares)>::default(), |sum, s| {
+                    (sum.0.add(s.0), sum.1.add(s.1))
+                });
             steps.push(StepError {
                 timestep: step.timestep,
                 output: output.ratio(),
@@ -103,7 +116,8 @@ pub(crate) fn compare(
             });
         }
         let profile = generator.profile();
-        let images = |pixels: Vec<Vec<u8>>| pixels.into_iter().map(|p| picture(profile, p)).collect();
+        let images =
+            |pixels: Vec<Vec<u8>>| pixels.into_iter().map(|p| picture(profile, p)).collect();
         let integer: Vec<Image> = images(states.iter().map(|s| Integer::pixels(&s.0.x)).collect());
         let float: Vec<Image> = images(states.iter().map(|s| Float::pixels(&s.1.x)).collect());
         let psnr = float
@@ -112,7 +126,13 @@ pub(crate) fn compare(
             .map(|(a, b)| psnr(a, b))
             .collect::<Result<_>>()?;
         let classes = run.jobs.iter().map(|j| j.class).collect();
-        Ok(Comparison { float, integer, classes, psnr, steps })
+        Ok(Comparison {
+            float,
+            integer,
+            classes,
+            psnr,
+            steps,
+        })
     })
 }
 
@@ -124,7 +144,10 @@ mod tests {
     fn relative_errors() {
         let s = Squares::of(&[3.0, 5.0], &[3.0, 4.0]);
         assert_eq!(s.ratio(), 0.2);
-        assert_eq!(s.add(Squares::of(&[0.0], &[10.0])).ratio(), (101.0f64 / 125.0).sqrt());
+        assert_eq!(
+            s.add(Squares::of(&[0.0], &[10.0])).ratio(),
+            (101.0f64 / 125.0).sqrt()
+        );
         assert_eq!(Squares::of(&[0.0], &[0.0]).ratio(), 0.0);
         assert_eq!(Squares::of(&[1.0], &[0.0]).ratio(), f64::INFINITY);
     }

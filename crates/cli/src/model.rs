@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diffuser_model::build_graph::build_graph;
 use diffuser_model::config::UnetConfig;
 use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
@@ -146,7 +147,9 @@ impl Profile {
             (None, n) => Err(Error::setting(format!(
                 "a class is needed: this model has {n} classes, which `diffuser info` lists"
             ))),
-            (Some(c), n) => Err(Error::setting(format!("class {c}: this model has {n} classes"))),
+            (Some(c), n) => Err(Error::setting(format!(
+                "class {c}: this model has {n} classes"
+            ))),
         }
     }
 }
@@ -283,14 +286,18 @@ impl FloatModel {
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let pipeline = Pipeline::load(folder).map_err(Error::model)?;
-        let graph = Graph::build(&pipeline.config).map_err(Error::model)?;
+        let graph = build_graph(&pipeline.config).map_err(Error::model)?;
         let profile = Profile::new(
             &folder.display().to_string(),
             &pipeline.config,
             pipeline.scheduler.as_ref(),
             &pipeline.class_names,
         )?;
-        Ok(Self { pipeline, graph, profile })
+        Ok(Self {
+            pipeline,
+            graph,
+            profile,
+        })
     }
 
     /// Everything about the model but its weights.
@@ -331,22 +338,17 @@ impl FloatModel {
         })?;
         let calibration = CalibrationSettings {
             sampler: settings.sampler.unwrap_or(self.profile.default_sampler()),
-            steps: settings.steps.min(self.profile.scheduler.num_train_timesteps),
+            steps: settings
+                .steps
+                .min(self.profile.scheduler.num_train_timesteps),
             images: settings.images,
             seed: settings.seed,
         };
         let scheduler = &self.profile.scheduler;
-        let quantised = thread_pool(settings.threads)?
-            .install(|| {
-                let seen = diffuser_quant::calibrate(
-                    &self.pipeline,
-                    &self.graph,
-                    scheduler,
-                    calibration,
-                    progress,
-                )?;
-                diffuser_quant::quantise(&self.pipeline, self.graph.clone(), &seen, method.as_ref())
-            })
+        let seen = thread_pool(settings.threads)?
+            .install(|| diffuser_quant::calibrate(&self.pipeline, scheduler, calibration, progress))
+            .map_err(Error::model)?;
+        let quantised = diffuser_quant::quantise(&self.pipeline, &seen, method.as_ref())
             .map_err(Error::model)?;
         Model::from_quantised(quantised)
     }

@@ -115,7 +115,8 @@ impl<'a> Integer<'a> {
             .collect::<Result<_>>()?;
         Ok(Self {
             model,
-            engine: Engine::new(&quantised.graph, &quantised.nodes, kernel).map_err(Error::model)?,
+            engine: Engine::new(&quantised.graph, &quantised.nodes, kernel)
+                .map_err(Error::model)?,
             steps,
             adds_noise: plan.iter().map(SamplerStep::adds_noise).collect(),
             length: quantised.graph.tensors[diffuser_model::graph::Graph::INPUT].len(),
@@ -153,7 +154,10 @@ impl Network for Integer<'_> {
             Some(values) => state_from_real(values)?,
             None => noise(stream.seed, stream.index, Purpose::Start, self.length),
         };
-        Ok(State { x0: vec![0; x.len()], x })
+        Ok(State {
+            x0: vec![0; x.len()],
+            x,
+        })
     }
 
     fn evaluate(&self, x: &[i32], conditions: &StepParams) -> Result<(Vec<i16>, i32)> {
@@ -172,8 +176,14 @@ impl Network for Integer<'_> {
         stream: Stream,
     ) -> Result<()> {
         let (timestep, step) = &self.steps[index];
-        let fresh = self.adds_noise[index]
-            .then(|| noise(stream.seed, stream.index, Purpose::Step(index as u32), self.length));
+        let fresh = self.adds_noise[index].then(|| {
+            noise(
+                stream.seed,
+                stream.index,
+                Purpose::Step(index as u32),
+                self.length,
+            )
+        });
         advance_fixed(
             *timestep,
             step,
@@ -240,7 +250,10 @@ impl Network for Float {
                 self.length,
             )),
         };
-        Ok(State { x0: vec![0.0; x.len()], x })
+        Ok(State {
+            x0: vec![0.0; x.len()],
+            x,
+        })
     }
 
     fn evaluate(&self, x: &[f64], conditions: &Embedding) -> Result<Vec<f64>> {

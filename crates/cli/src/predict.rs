@@ -63,7 +63,12 @@ impl Question<'_> {
                 })
                 .collect::<Result<Vec<Vec<f32>>>>()
         })?;
-        Ok(Tensor::from_hwc(&outputs, profile.config.out_channels, h, w))
+        Ok(Tensor::from_hwc(
+            &outputs,
+            profile.config.out_channels,
+            h,
+            w,
+        ))
     }
 }
 

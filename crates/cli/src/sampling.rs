@@ -285,7 +285,9 @@ impl<'a> Generator<'a> {
     /// arithmetic, or this generator makes its images in floating point itself.
     pub fn compare(&self, float: &FloatModel, progress: &dyn Progress) -> Result<Comparison> {
         let Source::Integer(model) = self.source else {
-            return Err(Error::setting("expected a quantised model to compare with a float one"));
+            return Err(Error::setting(
+                "expected a quantised model to compare with a float one",
+            ));
         };
         if model.profile() != float.profile() {
             return Err(Error::setting(
@@ -337,11 +339,21 @@ impl<'a> Generator<'a> {
                     classes.push(class);
                     classes.len() - 1
                 });
-                Job { stream, class, class_slot }
+                Job {
+                    stream,
+                    class,
+                    class_slot,
+                }
             })
             .collect();
         let pool = thread_pool(self.threads)?;
-        Ok(Run { options, plan, jobs, classes, pool })
+        Ok(Run {
+            options,
+            plan,
+            jobs,
+            classes,
+            pool,
+        })
     }
 
     /// Noise and class of each image.
@@ -358,25 +370,33 @@ impl<'a> Generator<'a> {
             }
         }
         let count = match (self.count, latents) {
-            (Some(count), Some(there)) if self.first.saturating_add(count as u64) > there as u64 => {
+            (Some(count), Some(there))
+                if self.first.saturating_add(count as u64) > there as u64 =>
+            {
                 return Err(Error::setting(format!(
                     "{count} images from number {} are wanted, but there are {there} latents",
                     self.first
                 )));
             }
             (Some(count), _) => count,
-            (None, Some(there)) => there.saturating_sub(self.first.try_into().unwrap_or(usize::MAX)),
+            (None, Some(there)) => {
+                there.saturating_sub(self.first.try_into().unwrap_or(usize::MAX))
+            }
             (None, None) => 1,
         };
         if !(1..=MAX_COUNT).contains(&count) {
-            return Err(Error::setting(format!("{count} images; expected 1 to {MAX_COUNT}")));
+            return Err(Error::setting(format!(
+                "{count} images; expected 1 to {MAX_COUNT}"
+            )));
         }
         let classes: Vec<Option<usize>> = match (self.classes.as_slice(), profile.classes()) {
             ([], 0) => vec![None],
             ([], n) => (0..n).map(Some).collect(),
             (given, n) => {
                 if let Some(bad) = given.iter().find(|&&c| c >= n) {
-                    return Err(Error::setting(format!("class {bad}: this model has {n} classes")));
+                    return Err(Error::setting(format!(
+                        "class {bad}: this model has {n} classes"
+                    )));
                 }
                 given.iter().copied().map(Some).collect()
             }
@@ -387,14 +407,21 @@ impl<'a> Generator<'a> {
         };
         Ok((self.first..=last)
             .map(|index| {
-                let stream = Stream { seed: self.seed, index };
+                let stream = Stream {
+                    seed: self.seed,
+                    index,
+                };
                 (stream, classes[(index % classes.len() as u64) as usize])
             })
             .collect())
     }
 
     /// The start states of all images.
-    pub(crate) fn start<N: Network>(&self, network: &N, run: &Run) -> Result<Vec<State<N::X, N::P>>> {
+    pub(crate) fn start<N: Network>(
+        &self,
+        network: &N,
+        run: &Run,
+    ) -> Result<Vec<State<N::X, N::P>>> {
         run.jobs
             .par_iter()
             .map(|job| {
@@ -415,10 +442,15 @@ impl<'a> Generator<'a> {
     ) -> Result<Generated> {
         let setup_time = begun.elapsed();
         let begun = Instant::now();
-        let pixels = run.pool.install(|| self.sample_all(network, &run, progress))?;
+        let pixels = run
+            .pool
+            .install(|| self.sample_all(network, &run, progress))?;
         let sampling_time = begun.elapsed();
         Ok(Generated {
-            images: pixels.into_iter().map(|p| picture(self.profile(), p)).collect(),
+            images: pixels
+                .into_iter()
+                .map(|p| picture(self.profile(), p))
+                .collect(),
             classes: run.jobs.iter().map(|j| j.class).collect(),
             options: run.options,
             timesteps: run.plan.iter().map(|s| s.timestep).collect(),
@@ -492,7 +524,11 @@ pub(crate) struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     pub fn new(progress: &'a dyn Progress, total: usize) -> Self {
-        Self { progress, done: AtomicU64::new(0), total: total as u64 }
+        Self {
+            progress,
+            done: AtomicU64::new(0),
+            total: total as u64,
+        }
     }
 
     pub fn count(&self) {

@@ -16,7 +16,9 @@ pub struct Ui {
 impl Ui {
     /// Shows anything only on a terminal, and not if told to be quiet.
     pub fn new(quiet: bool) -> Self {
-        Self { visible: !quiet && std::io::stderr().is_terminal() }
+        Self {
+            visible: !quiet && std::io::stderr().is_terminal(),
+        }
     }
 
     /// A bar for work that is counted in evaluations of the network.
@@ -64,7 +66,10 @@ impl Drop for Bar {
 /// Prints on stdout. A reader that has gone away (`diffuser info | head -1`) is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::io("write", Path::new("standard output"))(e))
         }

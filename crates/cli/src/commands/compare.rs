@@ -1,7 +1,9 @@
 //! `diffuser compare`.
 
 use diffuser::output::{AtomicFile, Line, Plot, arrange, default_zoom, difference};
-use diffuser::{Comparison, FloatModel, Generator, Image, Model, Profile, Progress, Result, sha256};
+use diffuser::{
+    Comparison, FloatModel, Generator, Image, Model, Profile, Progress, Result, sha256,
+};
 use serde_json::{Value, json};
 
 use super::{check_distinct, configure, latents, quantise_once};
@@ -18,7 +20,11 @@ const DIFFERENCE_GAIN: u8 = 8;
 pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
     check_distinct(&[Some(&arguments.output), arguments.plot.as_deref()])?;
     let output = AtomicFile::create(&arguments.output)?;
-    let plot = arguments.plot.as_deref().map(AtomicFile::create).transpose()?;
+    let plot = arguments
+        .plot
+        .as_deref()
+        .map(AtomicFile::create)
+        .transpose()?;
     let float = FloatModel::load(&arguments.folder)?;
     let model = match &arguments.quantised {
         Some(path) => Model::load(path)?,
@@ -27,8 +33,13 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
     let latents = latents(&arguments.sampling, float.profile())?;
     let given = arguments.count;
     let sampling = &arguments.sampling;
-    let generator =
-        configure(Generator::new(&model), sampling, latents.as_ref(), given, DEFAULT_COUNT)?;
+    let generator = configure(
+        Generator::new(&model),
+        sampling,
+        latents.as_ref(),
+        given,
+        DEFAULT_COUNT,
+    )?;
     let watcher = Watcher(ui.bar("comparing"));
     let comparison = generator.compare(&float, &watcher)?;
     drop(watcher);
@@ -55,22 +66,23 @@ impl Progress for Watcher {
 /// Bands of three rows: float, integer, difference.
 fn sheet(comparison: &Comparison, arguments: &CompareArgs) -> Image {
     let pairs: Vec<_> = comparison.float.iter().zip(&comparison.integer).collect();
-    let columns = arguments.grid.columns.map_or(pairs.len().min(8), |c| c as usize);
+    let columns = arguments.columns.map_or(pairs.len().min(8), |c| c as usize);
     let columns = columns.min(pairs.len());
     let mut cells = Vec::new();
     for band in pairs.chunks(columns) {
-        let rows: [&dyn Fn(&(&Image, &Image)) -> Image; 3] = [
-            &|p| p.0.clone(),
-            &|p| p.1.clone(),
-            &|p| difference(p.0, p.1, DIFFERENCE_GAIN),
-        ];
+        let rows: [&dyn Fn(&(&Image, &Image)) -> Image; 3] =
+            [&|p| p.0.clone(), &|p| p.1.clone(), &|p| {
+                difference(p.0, p.1, DIFFERENCE_GAIN)
+            }];
         for row in rows {
             // A last band that is not full stays aligned: empty cells show the background.
             let empty = (band.len()..columns).map(|_| None);
             cells.extend(band.iter().map(|p| Some(row(p))).chain(empty));
         }
     }
-    let zoom = arguments.grid.scale.map_or(default_zoom(pairs[0].0), |s| s as usize);
+    let zoom = arguments
+        .scale
+        .map_or(default_zoom(pairs[0].0), |s| s as usize);
     arrange(cells.iter().map(Option::as_ref), columns, zoom)
 }
 
@@ -82,11 +94,16 @@ fn error_plot(comparison: &Comparison) -> Plot {
             .collect(),
     };
     Plot {
-        title: format!("Integers against floating point, {} images", comparison.float.len()),
+        title: format!(
+            "Integers against floating point, {} images",
+            comparison.float.len()
+        ),
         x_label: "step of the sampler (first: noise, last: image)".into(),
         y_label: "relative error".into(),
         lines: vec![
-            line("network's output, same input", &|i| comparison.steps[i].output),
+            line("network's output, same input", &|i| {
+                comparison.steps[i].output
+            }),
             line("state, each its own way", &|i| comparison.steps[i].state),
         ],
     }
@@ -100,14 +117,18 @@ fn mean_psnr(psnr: &[f64]) -> f64 {
 
 fn summary(comparison: &Comparison, profile: &Profile, arguments: &CompareArgs) -> String {
     let mut text = String::new();
-    for (k, (psnr, class)) in (arguments.sampling.first..)
-        .zip(comparison.psnr.iter().zip(&comparison.classes))
+    for (k, (psnr, class)) in
+        (arguments.sampling.first..).zip(comparison.psnr.iter().zip(&comparison.classes))
     {
         let class = class.map_or(String::new(), |c| format!("  {}", profile.class_label(c)));
         text += &format!("image {k:5}  {psnr:6.2} dB{class}\n");
     }
     text += &format!("all          {:6.2} dB\n", mean_psnr(&comparison.psnr));
-    let worst = comparison.steps.iter().map(|s| s.output).fold(0.0, f64::max);
+    let worst = comparison
+        .steps
+        .iter()
+        .map(|s| s.output)
+        .fold(0.0, f64::max);
     let last = comparison.steps.last().map_or(0.0, |s| s.state);
     text += &format!(
         "network's output on the same input: relative error at most {:.2} % at any step\n",

@@ -12,7 +12,7 @@ use diffuser::{Error, Generated, Generator, Image, Profile, Progress, Result, St
 use serde_json::{Value, json};
 
 use super::{check_distinct, configure, latents, open_float, open_quantised};
-use crate::args::{GenerateArgs, GridArgs};
+use crate::args::GenerateArgs;
 use crate::ui::{self, Bar, Ui, seconds};
 
 /// Images where no number is given.
@@ -48,13 +48,18 @@ fn make(
     let profile = generator.profile();
     let latents = latents(&arguments.sampling, profile)?;
     let given = arguments.count;
-    let generator =
-        configure(generator, &arguments.sampling, latents.as_ref(), given, DEFAULT_COUNT)?;
+    let generator = configure(
+        generator,
+        &arguments.sampling,
+        latents.as_ref(),
+        given,
+        DEFAULT_COUNT,
+    )?;
     let load_time = begun.elapsed();
     let watcher = Watcher {
         bar: ui.bar("generating"),
         frames: outputs.animation.is_some().then(Mutex::default),
-        grid: &arguments.grid,
+        arguments,
     };
     let made = generator.run_with(&watcher)?;
     let Watcher { bar, frames, .. } = watcher;
@@ -102,7 +107,11 @@ impl Outputs {
             // Dropped at once: it only has to be possible.
             AtomicFile::create(&numbered(folder, 0))?;
         }
-        Ok(Self { grid, each: arguments.each.clone(), animation })
+        Ok(Self {
+            grid,
+            each: arguments.each.clone(),
+            animation,
+        })
     }
 
     /// Writes everything and returns the paths.
@@ -112,11 +121,14 @@ impl Outputs {
         images: &[Image],
         frames: Option<Vec<Image>>,
     ) -> Result<Vec<PathBuf>> {
-        let sheet = lay_out(images, &arguments.grid);
+        let sheet = lay_out(images, arguments);
         let mut written = vec![self.grid.path().to_path_buf()];
         if let (Some((file, format)), Some(mut frames)) = (self.animation, frames) {
             // It ends on what was made, not on the last prediction of it.
-            frames.push(lay_out(&images[..images.len().min(MOST_ANIMATED)], &arguments.grid));
+            frames.push(lay_out(
+                &images[..images.len().min(MOST_ANIMATED)],
+                &arguments,
+            ));
             let bytes = encode_animation(&frames, format)?;
             written.push(file.path().to_path_buf());
             file.commit(&bytes)?;
@@ -148,9 +160,13 @@ fn numbered(folder: &Path, index: u64) -> PathBuf {
 }
 
 /// One picture of all.
-fn lay_out(images: &[Image], grid: &GridArgs) -> Image {
-    let columns = grid.columns.map_or(default_columns(images.len()), |c| c as usize);
-    let zoom = grid.scale.map_or(images.first().map_or(1, default_zoom), |s| s as usize);
+fn lay_out(images: &[Image], arguments: &GenerateArgs) -> Image {
+    let columns = arguments
+        .columns
+        .map_or(default_columns(images.len()), |c| c as usize);
+    let zoom = arguments
+        .scale
+        .map_or(images.first().map_or(1, default_zoom), |s| s as usize);
     arrange(images, columns, zoom)
 }
 
@@ -159,7 +175,7 @@ struct Watcher<'a> {
     bar: Bar,
     /// `None` when nothing is animated.
     frames: Option<Mutex<Vec<Image>>>,
-    grid: &'a GridArgs,
+    arguments: &'a GenerateArgs,
 }
 
 impl Progress for Watcher<'_> {
@@ -172,8 +188,11 @@ impl Progress for Watcher<'_> {
         // Evenly, the last one included.
         let number = |i: usize| i * MOST_FRAMES.min(step.steps) / step.steps;
         if number(step.index + 1) > number(step.index) {
-            let sheet = lay_out(&step.predicted(MOST_ANIMATED), self.grid);
-            frames.lock().unwrap_or_else(PoisonError::into_inner).push(sheet);
+            let sheet = lay_out(&step.predicted(MOST_ANIMATED), self.arguments);
+            frames
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(sheet);
         }
     }
 }

@@ -17,7 +17,10 @@ const MOST_ROWS: usize = 10;
 
 /// Says what a model is.
 pub fn run(arguments: &InfoArgs) -> Result<()> {
-    let name = arguments.model.as_deref().map_or("embedded model".into(), display);
+    let name = arguments
+        .model
+        .as_deref()
+        .map_or("embedded model".into(), display);
     let value = match open(arguments.model.as_deref())? {
         Chosen::Quantised(model) => {
             let quantised = model.quantised();
@@ -49,16 +52,19 @@ fn display(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn source(model: &FloatModel) -> String {
-    let sha256 = &model.pipeline().weights_sha256;
-    sha256.iter().map(|b| format!("{b:02x}")).collect()
+/// SHA-256 of the weights' file.
+fn source(model: &FloatModel) -> Option<String> {
+    let sha256 = model.pipeline().weights.sha256()?;
+    Some(sha256.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// What both kinds of model have.
 fn common(name: &str, profile: &Profile, graph: &Graph) -> Value {
     let [height, width, channels] = profile.sample_shape();
     let layers: Vec<_> = graph.nodes.iter().map(|n| layer(graph, n)).collect();
-    let classes: Vec<_> = (0..profile.classes()).map(|c| profile.class_label(c)).collect();
+    let classes: Vec<_> = (0..profile.classes())
+        .map(|c| profile.class_label(c))
+        .collect();
     json!({
         "model": name,
         "sample": { "height": height, "width": width, "channels": channels },
@@ -113,7 +119,9 @@ fn intervals(model: &QuantisedModel, last: u32) -> Value {
     let Intervals { starts } = &model.intervals;
     let ids = |kind: TensorKind| {
         let tensors = model.graph.tensors.iter().enumerate();
-        tensors.filter(move |(_, t)| t.kind == kind).map(|(id, _)| id)
+        tensors
+            .filter(move |(_, t)| t.kind == kind)
+            .map(|(id, _)| id)
     };
     let rows: Vec<_> = (0..starts.len())
         .map(|row| {
@@ -147,7 +155,7 @@ fn spread(mut values: Vec<f64>) -> Value {
 fn text(value: &Value, layers: bool) -> String {
     let mut out = String::new();
     let mut put = |name: &str, text: String| {
-        writeln!(out, "{name:<12}{text}").expect("a string takes any text");
+        writeln!(out, "{name:<13}{text}").expect("a string takes any text");
     };
     let plain = |v: &Value| v.as_str().map_or(v.to_string(), str::to_owned);
     let of = |path: &str| value.pointer(path).map_or(String::new(), plain);
@@ -156,10 +164,19 @@ fn text(value: &Value, layers: bool) -> String {
     put("model", format!("{} ({})", of("/model"), of("/kind")));
     put(
         "sample",
-        format!("{} x {} pixels, {} channels", of("/sample/width"), of("/sample/height"), of("/sample/channels")),
+        format!(
+            "{} x {} pixels, {} channels",
+            of("/sample/width"),
+            of("/sample/height"),
+            of("/sample/channels")
+        ),
     );
     let all = value["layers"].as_array().map_or(&[][..], Vec::as_slice);
-    let with = |kinds: &[&str]| all.iter().filter(|l| kinds.iter().any(|k| l["kind"] == *k)).count();
+    let with = |kinds: &[&str]| {
+        all.iter()
+            .filter(|l| kinds.iter().any(|k| l["kind"] == *k))
+            .count()
+    };
     put(
         "network",
         format!(
@@ -171,31 +188,52 @@ fn text(value: &Value, layers: bool) -> String {
             with(&["attention"]),
         ),
     );
-    put("work", format!("{:.1} M multiply-accumulates an evaluation", million("/macs")));
+    put(
+        "work",
+        format!(
+            "{:.1} M multiply-accumulates an evaluation",
+            million("/macs")
+        ),
+    );
     if value["bytes"].is_number() {
         put("file", format!("{:.2} MB", million("/bytes")));
     }
     put(
         "trained with",
         format!(
-            " {} time steps, {}, predicts {}",
+            "{} time steps, {}, predicts {}",
             of("/scheduler/num_train_timesteps"),
             of("/scheduler/beta_schedule"),
             of("/scheduler/prediction_type"),
         ),
     );
-    put("sampler", format!("{}, {} spacing", of("/sampler"), of("/scheduler/timestep_spacing")));
+    put(
+        "sampler",
+        format!(
+            "{}, {} spacing",
+            of("/sampler"),
+            of("/scheduler/timestep_spacing")
+        ),
+    );
     if value["kind"] == "quantised" {
         let p = |field: &str| of(&format!("/provenance/{field}"));
         put(
             "quantised",
             format!(
                 "{}, calibrated with {} images in {} steps of {}, seed {}, by version {}",
-                p("method"), p("images"), p("steps"), p("sampler"), p("seed"), p("quantiser"),
+                p("method"),
+                p("images"),
+                p("steps"),
+                p("sampler"),
+                p("seed"),
+                p("quantiser"),
             ),
         );
     }
-    put("source", format!("weights with sha256 {}", of("/provenance/source_sha256")));
+    put(
+        "source",
+        format!("weights with sha256 {}", of("/provenance/source_sha256")),
+    );
     let classes = value["classes"].as_array().map_or(&[][..], Vec::as_slice);
     if classes.is_empty() {
         put("classes", "none".into());
@@ -233,8 +271,8 @@ fn interval_table(rows: &[Value]) -> String {
         };
         out += &format!(
             "{:>5} - {:>4}   {:<30}   {}\n",
-            row["first"],
-            row["last"],
+            row["first"].to_string(),
+            row["last"].to_string(),
             three(&row["operand_step"]),
             three(&row["stream_unit"]),
         );
@@ -243,16 +281,24 @@ fn interval_table(rows: &[Value]) -> String {
 }
 
 fn layer_table(layers: &[Value]) -> String {
-    let mut out = format!("\n{:<52} {:<18} {:>14} {:>10}\n", "layer", "kind", "output", "MACs");
+    let mut out = format!(
+        "\n{:<52} {:<18} {:>14} {:>10}\n",
+        "layer", "kind", "output", "MACs"
+    );
     for layer in layers {
         let text = |key: &str| layer[key].as_str().unwrap_or_default().to_owned();
-        let shape: Vec<_> = layer["output"].as_array().into_iter().flatten().map(Value::to_string).collect();
+        let shape: Vec<_> = layer["output"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(Value::to_string)
+            .collect();
         out += &format!(
             "{:<52} {:<18} {:>14} {:>10}\n",
             text("name"),
             text("kind"),
             shape.join("x"),
-            layer["macs"],
+            layer["macs"].to_string(),
         );
     }
     out

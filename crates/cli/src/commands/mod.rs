@@ -107,7 +107,7 @@ pub fn configure<'a>(
         generator = generator.steps(steps);
     }
     if let Some(spacing) = sampling.timestep_spacing {
-        generator = generator.spacing(spacing.into());
+        generator = generator.spacing(spacing);
     }
     if let Some(latents) = latents {
         generator = generator.latents(latents);
@@ -134,7 +134,10 @@ pub fn check_distinct(paths: &[Option<&Path>]) -> Result<()> {
         // Devices such as /dev/null take any number of outputs.
         let device = std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir());
         if !device && given[..i].contains(path) {
-            return Err(Error::setting(format!("two outputs are called {}", path.display())));
+            return Err(Error::setting(format!(
+                "two outputs are called {}",
+                path.display()
+            )));
         }
     }
     Ok(())

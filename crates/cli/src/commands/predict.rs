@@ -29,7 +29,9 @@ pub fn run(arguments: &PredictArgs, ui: &Ui) -> Result<()> {
         ask(&read(model.profile())?, &|q| model.predict(q))?
     } else {
         let model = open_quantised(path, execution, ui)?;
-        ask(&read(model.profile())?, &|q| model.predict(q, execution.kernel))?
+        ask(&read(model.profile())?, &|q| {
+            model.predict(q, execution.kernel)
+        })?
     };
     output.commit(&write_tensor("noise_pred", &prediction))
 }
