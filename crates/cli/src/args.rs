@@ -27,7 +27,7 @@ Exit codes:
 /// made of one. A small one is embedded, so that everything can be tried at once.
 #[derive(Debug, Parser)]
 #[command(name = "diffuser", version, after_help = EXAMPLES, arg_required_else_help = true)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -59,6 +59,12 @@ const MODEL_HELP: &str = "Quantised file or diffusers folder [default: the embed
 
 /// Heading of the options that say what is written.
 const OUTPUT: &str = "Output";
+
+/// Every kernel, and `auto`.
+const KERNELS: [KernelChoice; 4] = {
+    let [a, b, c] = KernelChoice::ALL;
+    [KernelChoice::Auto, a, b, c]
+};
 
 /// Every spacing.
 const SPACINGS: [Spacing; 4] = [
@@ -184,7 +190,7 @@ pub struct ExecutionArgs {
         env = "DIFFUSER_KERNEL",
         hide_env_values = true
     )]
-    #[arg(default_value = "auto", value_parser = one_of(KernelChoice::ALL, KernelChoice::name))]
+    #[arg(default_value = "auto", value_parser = one_of(KERNELS, KernelChoice::name))]
     pub kernel: KernelChoice,
 }
 

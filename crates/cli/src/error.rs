@@ -69,15 +69,15 @@ impl Error {
 
 /// The text of an I/O error without `(os error 28)`, which tells a person nothing.
 fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let end = text.find(" (os error").unwrap_or(text.len());
-    one_line(&text[..end])
+    one_line(&error.to_string())
 }
 
 /// File content can end up in messages: no control characters, no line breaks, bounded length.
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 600;
     let mut out = String::new();
+    // An I/O error is always the last part of a message.
+    let text = &text[..text.find(" (os error").unwrap_or(text.len())];
     for c in text.chars() {
         if out.len() >= LONGEST {
             out.push('…');

@@ -11,10 +11,14 @@ use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_quant::CalibrationSettings;
 
 use crate::error::{Error, Result};
+use crate::output::read_bounded;
 use crate::sampling::thread_pool;
 
 /// The model that comes with this crate.
 static EMBEDDED: &[u8] = include_bytes!("../assets/default.safetensors");
+
+/// Longest quantised file that is read, in bytes.
+const LONGEST: u64 = 4 << 30;
 
 /// What [`Model::embedded`] calls itself in messages.
 const EMBEDDED_NAME: &str = "embedded model";
@@ -184,7 +188,9 @@ impl Model {
     ///
     /// When it cannot be read or is no such file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_quantised(QuantisedModel::load(path.as_ref()).map_err(Error::model)?)
+        let path = path.as_ref();
+        let bytes = read_bounded(path, LONGEST)?;
+        Self::from_bytes(&bytes, &path.display().to_string())
     }
 
     /// Reads the bytes of such a file; `name` stands in messages.
@@ -224,6 +230,14 @@ impl Model {
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Whether these are the float model's weights, by the hash of their file.
+    #[must_use]
+    pub fn was_made_from(&self, float: &FloatModel) -> bool {
+        float
+            .source_sha256()
+            .is_some_and(|s| s == self.quantised.provenance.source_sha256)
     }
 
     /// The integers.
@@ -285,6 +299,20 @@ impl FloatModel {
     /// When it cannot be read, or is something that cannot be executed here.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
+        if !folder
+            .metadata()
+            .map_err(Error::io("read", folder))?
+            .is_dir()
+        {
+            let reason = "not a folder; expected one as diffusers saves it";
+            return Err(Error::file(folder, reason));
+        }
+        let markers = ["model_index.json", "config.json", "unet"];
+        if !markers.iter().any(|name| folder.join(name).exists()) {
+            let reason =
+                "no model in this folder; expected `model_index.json` and `unet`, or `config.json`";
+            return Err(Error::file(folder, reason));
+        }
         let pipeline = Pipeline::load(folder).map_err(Error::model)?;
         let graph = build_graph(&pipeline.config).map_err(Error::model)?;
         let profile = Profile::new(
@@ -310,6 +338,13 @@ impl FloatModel {
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// SHA-256 of the weights' file in hexadecimal.
+    #[must_use]
+    pub fn source_sha256(&self) -> Option<String> {
+        let sha256 = self.pipeline.weights.sha256()?;
+        Some(sha256.iter().map(|b| format!("{b:02x}")).collect())
     }
 
     /// Configuration and weights.

@@ -374,14 +374,18 @@ impl<'a> Generator<'a> {
                 if self.first.saturating_add(count as u64) > there as u64 =>
             {
                 return Err(Error::setting(format!(
-                    "{count} images from number {} are wanted, but there are {there} latents",
+                    "{count} images from number {} are wanted, but there are {there} latents, from number 0",
                     self.first
                 )));
             }
             (Some(count), _) => count,
-            (None, Some(there)) => {
-                there.saturating_sub(self.first.try_into().unwrap_or(usize::MAX))
+            (None, Some(there)) if self.first >= there as u64 => {
+                return Err(Error::setting(format!(
+                    "images from number {} are wanted, but there are {there} latents, from number 0",
+                    self.first
+                )));
             }
+            (None, Some(there)) => there - self.first as usize,
             (None, None) => 1,
         };
         if !(1..=MAX_COUNT).contains(&count) {

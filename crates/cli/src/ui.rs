@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
     visible: bool,
+    quiet: bool,
 }
 
 impl Ui {
@@ -18,6 +19,7 @@ impl Ui {
     pub fn new(quiet: bool) -> Self {
         Self {
             visible: !quiet && std::io::stderr().is_terminal(),
+            quiet,
         }
     }
 
@@ -34,6 +36,13 @@ impl Ui {
         let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
         bar.set_message(title);
         Bar(bar)
+    }
+
+    /// A line that matters to scripts as well; only `--quiet` silences it.
+    pub fn warn(self, line: &str) {
+        if !self.quiet {
+            eprintln!("diffuser: note: {line}");
+        }
     }
 
     /// A line for the user, when there is one to read it.

@@ -16,10 +16,24 @@ fn every_error_is_one_line_and_leaves_nothing() {
     fs::write(path("cut.safetensors"), &model[..model.len() / 2]).unwrap();
     fs::write(path("empty"), "").unwrap();
     fs::write(path("text"), "not a model\nat all").unwrap();
-    fs::write(path("hostile"), [&u64::MAX.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    fs::write(
+        path("hostile"),
+        [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
+    )
+    .unwrap();
     fs::create_dir(path("folder")).unwrap();
-    sandbox.tensor("good.safetensors", "latents", &[2, 3, 8, 8], &common::normal(0, 384));
-    sandbox.tensor("wide.safetensors", "latents", &[2, 3, 8, 4], &common::normal(0, 192));
+    sandbox.tensor(
+        "good.safetensors",
+        "latents",
+        &[2, 3, 8, 8],
+        &common::normal(0, 384),
+    );
+    sandbox.tensor(
+        "wide.safetensors",
+        "latents",
+        &[2, 3, 8, 4],
+        &common::normal(0, 192),
+    );
     let mut bad = common::normal(0, 192);
     bad[7] = f32::NAN;
     sandbox.tensor("nan.safetensors", "latents", &[1, 3, 8, 8], &bad);
@@ -29,7 +43,11 @@ fn every_error_is_one_line_and_leaves_nothing() {
     sandbox.ok("quantize plain -o plain.safetensors --steps 2 --images 1");
     common::write_pipeline(&path("pickle"), None);
     let weights = "pickle/unet/diffusion_pytorch_model";
-    fs::rename(path(&format!("{weights}.safetensors")), path(&format!("{weights}.bin"))).unwrap();
+    fs::rename(
+        path(&format!("{weights}.safetensors")),
+        path(&format!("{weights}.bin")),
+    )
+    .unwrap();
     common::write_pipeline(&path("cut"), None);
     let weights = path("cut/unet/diffusion_pytorch_model.safetensors");
     let whole = fs::read(&weights).unwrap();
@@ -97,6 +115,7 @@ fn every_error_is_one_line_and_leaves_nothing() {
         "compare pipeline plain.safetensors".into(),
         "compare model.safetensors".into(),
         "compare pipeline text".into(),
+        "generate --model /dev/null".into(),
         "compare pipeline model.safetensors --plot missing/x.svg".into(),
         "info missing".into(),
         "info text".into(),
@@ -118,10 +137,17 @@ fn every_error_is_one_line_and_leaves_nothing() {
 #[test]
 fn a_kernel_from_the_environment_is_checked_too() {
     let sandbox = Sandbox::new();
-    let ran = sandbox.command("generate").env("DIFFUSER_KERNEL", "gpu").output().unwrap();
+    let ran = sandbox
+        .command("generate")
+        .env("DIFFUSER_KERNEL", "gpu")
+        .output()
+        .unwrap();
     assert_eq!(ran.status.code(), Some(2));
     let stderr = String::from_utf8(ran.stderr).unwrap();
-    assert!(stderr.starts_with("diffuser: invalid value 'gpu' for '--kernel <NAME>'"), "{stderr}");
+    assert!(
+        stderr.starts_with("diffuser: invalid value 'gpu' for '--kernel <NAME>'"),
+        "{stderr}"
+    );
     assert!(sandbox.names().is_empty());
 }
 
@@ -148,7 +174,10 @@ fn full_devices_are_told_before_the_work() {
         .unwrap();
     assert_eq!(status.status.code(), Some(1));
     let stderr = String::from_utf8(status.stderr).unwrap();
-    assert_eq!(stderr, "diffuser: cannot write standard output: No space left on device\n");
+    assert_eq!(
+        stderr,
+        "diffuser: cannot write standard output: No space left on device\n"
+    );
 }
 
 #[cfg(unix)]
@@ -159,15 +188,28 @@ fn an_interrupt_leaves_no_part_of_a_file() {
     fs::write(sandbox.path("out.png"), "the old file").unwrap();
     let before = sandbox.names();
     let arguments = "generate --model model.safetensors --count 100000 --steps 100 -o out.png";
-    let mut child = sandbox.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = sandbox
+        .command(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // The temporary file appears when the work begins; the work itself takes minutes.
     while sandbox.names() == before {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::yield_now();
     }
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(sandbox.names(), before);
-    assert_eq!(fs::read_to_string(sandbox.path("out.png")).unwrap(), "the old file");
+    assert_eq!(
+        fs::read_to_string(sandbox.path("out.png")).unwrap(),
+        "the old file"
+    );
 }

@@ -8,7 +8,14 @@ use common::Sandbox;
 fn help_texts() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!("help", sandbox.ok("--help"));
-    for command in ["generate", "quantize", "info", "compare", "predict", "completions"] {
+    for command in [
+        "generate",
+        "quantize",
+        "info",
+        "compare",
+        "predict",
+        "completions",
+    ] {
         let help = sandbox.ok(&format!("{command} --help"));
         insta::assert_snapshot!(format!("help_{command}"), help);
     }

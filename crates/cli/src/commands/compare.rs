@@ -30,6 +30,9 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
         Some(path) => Model::load(path)?,
         None => quantise_once(&float, arguments.sampling.execution, ui)?,
     };
+    if !model.was_made_from(&float) {
+        ui.warn("the quantised file was made from other weights than those in the folder");
+    }
     let latents = latents(&arguments.sampling, float.profile())?;
     let given = arguments.count;
     let sampling = &arguments.sampling;
@@ -70,11 +73,10 @@ fn sheet(comparison: &Comparison, arguments: &CompareArgs) -> Image {
     let columns = columns.min(pairs.len());
     let mut cells = Vec::new();
     for band in pairs.chunks(columns) {
-        let rows: [&dyn Fn(&(&Image, &Image)) -> Image; 3] =
-            [&|p| p.0.clone(), &|p| p.1.clone(), &|p| {
-                difference(p.0, p.1, DIFFERENCE_GAIN)
-            }];
-        for row in rows {
+        let float = |(f, _): &(&Image, &Image)| Image::clone(f);
+        let integer = |(_, i): &(&Image, &Image)| Image::clone(i);
+        let differ = |(f, i): &(&Image, &Image)| difference(f, i, DIFFERENCE_GAIN);
+        for row in [float as fn(&_) -> _, integer, differ] {
             // A last band that is not full stays aligned: empty cells show the background.
             let empty = (band.len()..columns).map(|_| None);
             cells.extend(band.iter().map(|p| Some(row(p))).chain(empty));

@@ -127,7 +127,7 @@ impl Outputs {
             // It ends on what was made, not on the last prediction of it.
             frames.push(lay_out(
                 &images[..images.len().min(MOST_ANIMATED)],
-                &arguments,
+                arguments,
             ));
             let bytes = encode_animation(&frames, format)?;
             written.push(file.path().to_path_buf());
@@ -149,7 +149,10 @@ fn create_error(folder: &Path, source: std::io::Error) -> Error {
     match source.kind() {
         std::io::ErrorKind::NotFound => {
             let parent = folder.parent().unwrap_or(folder).display();
-            Error::file(folder, format!("the folder {parent} does not exist"))
+            Error::file(
+                folder,
+                format!("cannot be made: the folder {parent} does not exist"),
+            )
         }
         _ => Error::io("create the folder", folder)(source),
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use diffuser::graph::{Graph, Node, Op, TensorKind};
 use diffuser::quantised::{Intervals, NodeParams, QuantisedModel, WideLinear};
-use diffuser::{FloatModel, Profile, Result};
+use diffuser::{Profile, Result};
 use serde_json::{Value, json};
 
 use super::{Chosen, open};
@@ -38,7 +38,7 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
             let mut value = common(&name, model.profile(), model.graph());
             value["kind"] = json!("float");
             value["parameters"] = json!(model.pipeline().weights.count());
-            value["provenance"] = json!({ "source_sha256": source(&model) });
+            value["provenance"] = json!({ "source_sha256": model.source_sha256() });
             value
         }
     };
@@ -50,12 +50,6 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
 
 fn display(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// SHA-256 of the weights' file.
-fn source(model: &FloatModel) -> Option<String> {
-    let sha256 = model.pipeline().weights.sha256()?;
-    Some(sha256.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// What both kinds of model have.

@@ -72,10 +72,19 @@ pub fn classes(profile: &Profile, texts: &[String]) -> Result<Vec<usize>> {
     texts.iter().map(|t| profile.class(t)).collect()
 }
 
+/// What fits the sampler's state; noise seldom exceeds 5.
+const LARGEST: f32 = 128.0;
+
 /// Reads tensor `name` for samples of a model.
 pub fn read_sample(path: &Path, name: &str, profile: &Profile) -> Result<Tensor> {
     let [h, w, c] = profile.sample_shape();
-    read_tensor(path, name, [c, h, w])
+    let tensor = read_tensor(path, name, [c, h, w])?;
+    if let Some(i) = tensor.data.iter().position(|v| v.abs() >= LARGEST) {
+        let value = tensor.data[i];
+        let reason = format!("{value} at position {i}; expected less than {LARGEST} in magnitude");
+        return Err(Error::file(path, reason));
+    }
+    Ok(tensor)
 }
 
 /// Latents, if any are given.

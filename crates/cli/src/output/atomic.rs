@@ -84,7 +84,9 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self> {
         let problem = |source| Error::io("write", path)(source);
         let sink = match fs::metadata(path) {
-            Ok(m) if m.is_dir() => return Err(Error::file(path, "is a folder, not a file")),
+            Ok(m) if m.is_dir() => {
+                return Err(Error::file(path, "cannot be written: it is a folder"));
+            }
             Ok(m) if !m.is_file() => {
                 let mut file = OpenOptions::new().write(true).open(path).map_err(problem)?;
                 // No bytes (`write_all` would not even ask): a full device says so, others do nothing.
@@ -98,7 +100,10 @@ impl AtomicFile {
                     Err(_) => path.to_path_buf(),
                 };
                 if target.file_name().is_none() {
-                    return Err(Error::file(path, "is not the name of a file"));
+                    return Err(Error::file(
+                        path,
+                        "cannot be written: it is not the name of a file",
+                    ));
                 }
                 let folder = match target.parent() {
                     Some(p) if p.as_os_str().is_empty() => Path::new("."),
@@ -106,7 +111,10 @@ impl AtomicFile {
                     None => Path::new("/"),
                 };
                 if !folder.is_dir() {
-                    let reason = format!("the folder {} does not exist", folder.display());
+                    let reason = format!(
+                        "cannot be written: the folder {} does not exist",
+                        folder.display()
+                    );
                     return Err(Error::file(path, reason));
                 }
                 let beside = Beside {
@@ -228,7 +236,11 @@ mod tests {
         let missing = AtomicFile::create(&folder.path().join("no/a")).unwrap_err();
         assert!(missing.to_string().ends_with("no does not exist"));
         let is_folder = AtomicFile::create(folder.path()).unwrap_err();
-        assert!(is_folder.to_string().ends_with("is a folder, not a file"));
+        assert!(
+            is_folder
+                .to_string()
+                .ends_with("cannot be written: it is a folder")
+        );
         assert!(AtomicFile::create(Path::new("")).is_err());
     }
 

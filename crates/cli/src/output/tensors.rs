@@ -76,17 +76,24 @@ impl Tensor {
 ///
 /// When it does not, or the file cannot be read.
 pub fn read_tensor(path: &Path, name: &str, image: [usize; 3]) -> Result<Tensor> {
+    let bytes = read_bounded(path, LONGEST)?;
+    parse_tensor(&bytes, name, image).map_err(|reason| Error::file(path, reason))
+}
+
+/// All bytes of a file, unless there are more than `longest`: a device may have no end.
+pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|f| f.take(LONGEST + 1).read_to_end(&mut bytes))
+        .and_then(|f| f.take(longest + 1).read_to_end(&mut bytes))
         .map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > LONGEST {
+    if bytes.len() as u64 > longest {
+        let gib = longest >> 30;
         return Err(Error::file(
             path,
-            "is longer than 1 GiB, the most that is read",
+            format!("longer than {gib} GiB, the most that is read"),
         ));
     }
-    parse_tensor(&bytes, name, image).map_err(|reason| Error::file(path, reason))
+    Ok(bytes)
 }
 
 fn parse_tensor(
@@ -94,8 +101,8 @@ fn parse_tensor(
     name: &str,
     image: [usize; 3],
 ) -> std::result::Result<Tensor, String> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| format!("is no valid safetensors file ({e})"))?;
+    let file =
+        SafeTensors::deserialize(bytes).map_err(|e| format!("not a safetensors file: {e}"))?;
     let names = file.names();
     let found = match names.as_slice() {
         [] => return Err("holds no tensor".into()),
@@ -236,12 +243,12 @@ mod tests {
         }
         let mut huge = u64::MAX.to_le_bytes().to_vec();
         huge.extend(b"{}");
-        assert!(problem(&huge, [3, 2, 2]).starts_with("is no valid safetensors file"));
+        assert!(problem(&huge, [3, 2, 2]).starts_with("not a safetensors file"));
         let header =
             br#"{"x":{"dtype":"F32","shape":[18446744073709551615,3,2,2],"data_offsets":[0,4]}}"#;
         let mut overflow = (header.len() as u64).to_le_bytes().to_vec();
         overflow.extend(header);
         overflow.extend([0; 4]);
-        assert!(problem(&overflow, [3, 2, 2]).starts_with("is no valid safetensors file"));
+        assert!(problem(&overflow, [3, 2, 2]).starts_with("not a safetensors file"));
     }
 }

@@ -53,7 +53,11 @@ impl Sandbox {
     }
 
     pub fn run(&self, arguments: &str) -> Ran {
-        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(arguments).output().unwrap();
         Ran {
             code: status.code(),
             stdout: String::from_utf8(stdout).unwrap(),
@@ -64,7 +68,11 @@ impl Sandbox {
     /// Runs what must succeed, in silence.
     pub fn ok(&self, arguments: &str) -> String {
         let ran = self.run(arguments);
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "diffuser {arguments}");
+        assert_eq!(
+            (ran.code, ran.stderr.as_str()),
+            (Some(0), ""),
+            "diffuser {arguments}"
+        );
         ran.stdout
     }
 
@@ -85,7 +93,10 @@ impl Sandbox {
 
     /// Writes a safetensors file of one tensor.
     pub fn tensor(&self, file: &str, name: &str, shape: &[usize], data: &[f32]) {
-        write_tensors(&self.path(file), &[(name.to_owned(), shape.to_vec(), data.to_vec())]);
+        write_tensors(
+            &self.path(file),
+            &[(name.to_owned(), shape.to_vec(), data.to_vec())],
+        );
     }
 }
 
@@ -141,16 +152,26 @@ pub fn write_pipeline(folder: &Path, classes: Option<usize>) {
                 _ => (0.0, (fan_in as f32).sqrt().recip()),
             };
             let data = normal(i as u64, p.shape.iter().product());
-            (p.name, p.shape, data.into_iter().map(|x| mean + spread * x).collect())
+            (
+                p.name,
+                p.shape,
+                data.into_iter().map(|x| mean + spread * x).collect(),
+            )
         })
         .collect();
-    write_tensors(&folder.join("unet/diffusion_pytorch_model.safetensors"), &tensors);
+    write_tensors(
+        &folder.join("unet/diffusion_pytorch_model.safetensors"),
+        &tensors,
+    );
 }
 
 /// Normal numbers, the same in every run.
 pub fn normal(stream: u64, length: usize) -> Vec<f32> {
     let fixed = noise(99, stream, Purpose::Start, length);
-    fixed.into_iter().map(|x| x as f32 / (1 << 24) as f32).collect()
+    fixed
+        .into_iter()
+        .map(|x| x as f32 / (1 << 24) as f32)
+        .collect()
 }
 
 fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
@@ -159,7 +180,10 @@ fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
         .map(|(_, _, data)| data.iter().flat_map(|v| v.to_le_bytes()).collect())
         .collect();
     let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        (
+            name,
+            TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+        )
     });
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
