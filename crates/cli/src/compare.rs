@@ -1,11 +1,9 @@
 //! How far integers are from floating point.
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result};
 use crate::image::{Image, psnr};
 use crate::network::{Float, Integer, Network, output_to_real, state_from_real, state_to_real};
-use crate::sampling::{Counter, Generator, Progress, Run, conditions, picture};
+use crate::sampling::{Counter, Generator, Progress, Run, picture};
 
 /// The same images in both arithmetics.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,65 +72,60 @@ pub(crate) fn compare(
     float: &Float,
     progress: &dyn Progress,
 ) -> Result<Comparison> {
-    run.pool.install(|| {
-        let mut states: Vec<_> = generator
-            .start(integer, run)?
+    let mut states: Vec<_> = generator
+        .start(integer, run)?
+        .into_iter()
+        .zip(generator.start(float, run)?)
+        .collect();
+    let counter = Counter::new(progress, states.len() * run.plan.len());
+    let mut steps = Vec::with_capacity(run.plan.len());
+    for (index, step) in run.plan.iter().enumerate() {
+        let for_integer = run.conditions(integer, step.timestep)?;
+        let for_float = run.conditions(float, step.timestep)?;
+        let squares = run
+            .crew
+            .map(states.iter_mut().zip(&run.jobs), |((i, f), job)| {
+                let truth = float.evaluate(&f.x, &for_float[job.class_slot])?;
+                let sample: Vec<f32> = f.x.iter().map(|&v| v as f32).collect();
+                let same = state_from_real(&sample).map_err(|_| {
+                    Error::model("the float sampler diverges: its state leaves -128 to 128")
+                })?;
+                let same = integer.evaluate(&same, &for_integer[job.class_slot])?;
+                let output = Squares::of(&output_to_real(&same), &truth);
+                let own = integer.evaluate(&i.x, &for_integer[job.class_slot])?;
+                float.advance(index, f, &truth, job.stream)?;
+                integer.advance(index, i, &own, job.stream)?;
+                counter.count();
+                Ok((output, Squares::of(&state_to_real(&i.x), &f.x)))
+            })?;
+        // In the order of the images, so that the sums do not depend on the threads.
+        let (output, state) = squares
             .into_iter()
-            .zip(generator.start(float, run)?)
-            .collect();
-        let counter = Counter::new(progress, states.len() * run.plan.len());
-        let mut steps = Vec::with_capacity(run.plan.len());
-        for (index, step) in run.plan.iter().enumerate() {
-            let for_integer = conditions(integer, step.timestep, &run.classes)?;
-            let for_float = conditions(float, step.timestep, &run.classes)?;
-            let squares = states
-                .par_iter_mut()
-                .zip(&run.jobs)
-                .map(|((i, f), job)| -> Result<_> {
-                    let truth = float.evaluate(&f.x, &for_float[job.class_slot])?;
-                    let sample: Vec<f32> = f.x.iter().map(|&v| v as f32).collect();
-                    let same = state_from_real(&sample).map_err(|_| {
-                        Error::model("the float sampler diverges: its state leaves -128 to 128")
-                    })?;
-                    let same = integer.evaluate(&same, &for_integer[job.class_slot])?;
-                    let output = Squares::of(&output_to_real(&same), &truth);
-                    let own = integer.evaluate(&i.x, &for_integer[job.class_slot])?;
-                    float.advance(index, f, &truth, job.stream)?;
-                    integer.advance(index, i, &own, job.stream)?;
-                    counter.count();
-                    Ok((output, Squares::of(&state_to_real(&i.x), &f.x)))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            // In the order of the images, so that the sums do not depend on the threads.
-            let (output, state) = squares
-                .into_iter()
-                .fold(<(Squares, Squares)>::default(), |sum, s| {
-                    (sum.0.add(s.0), sum.1.add(s.1))
-                });
-            steps.push(StepError {
-                timestep: step.timestep,
-                output: output.ratio(),
-                state: state.ratio(),
+            .fold(<(Squares, Squares)>::default(), |sum, s| {
+                (sum.0.add(s.0), sum.1.add(s.1))
             });
-        }
-        let profile = generator.profile();
-        let images =
-            |pixels: Vec<Vec<u8>>| pixels.into_iter().map(|p| picture(profile, p)).collect();
-        let integer: Vec<Image> = images(states.iter().map(|s| Integer::pixels(&s.0.x)).collect());
-        let float: Vec<Image> = images(states.iter().map(|s| Float::pixels(&s.1.x)).collect());
-        let psnr = float
-            .iter()
-            .zip(&integer)
-            .map(|(a, b)| psnr(a, b))
-            .collect::<Result<_>>()?;
-        let classes = run.jobs.iter().map(|j| j.class).collect();
-        Ok(Comparison {
-            float,
-            integer,
-            classes,
-            psnr,
-            steps,
-        })
+        steps.push(StepError {
+            timestep: step.timestep,
+            output: output.ratio(),
+            state: state.ratio(),
+        });
+    }
+    let profile = generator.profile();
+    let images = |pixels: Vec<Vec<u8>>| pixels.into_iter().map(|p| picture(profile, p)).collect();
+    let integer: Vec<Image> = images(states.iter().map(|s| Integer::pixels(&s.0.x)).collect());
+    let float: Vec<Image> = images(states.iter().map(|s| Float::pixels(&s.1.x)).collect());
+    let psnr = float
+        .iter()
+        .zip(&integer)
+        .map(|(a, b)| psnr(a, b))
+        .collect::<Result<_>>()?;
+    let classes = run.jobs.iter().map(|j| j.class).collect();
+    Ok(Comparison {
+        float,
+        integer,
+        classes,
+        psnr,
+        steps,
     })
 }
 

@@ -33,6 +33,7 @@
 //! ```
 
 mod compare;
+mod crew;
 mod error;
 mod image;
 mod model;

@@ -10,9 +10,9 @@ use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_quant::CalibrationSettings;
 
+use crate::crew::thread_pool;
 use crate::error::{Error, Result};
 use crate::output::read_bounded;
-use crate::sampling::thread_pool;
 
 /// The model that comes with this crate.
 static EMBEDDED: &[u8] = include_bytes!("../assets/default.safetensors");

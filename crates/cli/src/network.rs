@@ -214,12 +214,10 @@ pub(crate) struct Float {
 }
 
 impl Float {
-    /// `threads` is for one image: 1 when several are made side by side, 0 for all there are.
-    pub fn new(model: &FloatModel, plan: &[SamplerStep], threads: usize) -> Result<Self> {
+    /// Packs the model's weights; `plan` may be empty when nothing is sampled.
+    pub fn new(model: &FloatModel, plan: &[SamplerStep]) -> Result<Self> {
         let pipeline = model.pipeline();
-        let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)
-            .map_err(Error::model)?
-            .with_threads(threads);
+        let unet = FloatUnet::new(&pipeline.config, &pipeline.weights).map_err(Error::model)?;
         Ok(Self {
             unet,
             steps: plan.to_vec(),

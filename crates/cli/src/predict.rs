@@ -1,13 +1,12 @@
 //! One evaluation of the network.
 
 use diffuser_engine::KernelChoice;
-use rayon::prelude::*;
 
+use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::model::{FloatModel, Model, Profile};
 use crate::network::{Float, Integer, Network, output_to_real, state_from_real};
 use crate::output::Tensor;
-use crate::sampling::thread_pool;
 
 /// What the network is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,17 +50,12 @@ impl Question<'_> {
     ) -> Result<Tensor> {
         let classes = self.classes(profile)?;
         let [h, w, _] = profile.sample_shape();
-        let outputs = thread_pool(self.threads)?.install(|| {
-            classes
-                .par_iter()
-                .enumerate()
-                .map(|(i, &class)| {
-                    let x = convert(&self.sample.image_hwc(i))?;
-                    let conditions = network.conditions(self.timestep, class)?;
-                    let output = network.evaluate(&x, &conditions)?;
-                    Ok(real(&output).into_iter().map(|v| v as f32).collect())
-                })
-                .collect::<Result<Vec<Vec<f32>>>>()
+        let crew = Crew::new(self.threads, classes.len())?;
+        let outputs = crew.map(classes.iter().enumerate(), |(i, &class)| {
+            let x = convert(&self.sample.image_hwc(i))?;
+            let conditions = network.conditions(self.timestep, class)?;
+            let output = network.evaluate(&x, &conditions)?;
+            Ok(real(&output).into_iter().map(|v| v as f32).collect())
         })?;
         Ok(Tensor::from_hwc(
             &outputs,
@@ -92,7 +86,7 @@ impl FloatModel {
     ///
     /// When the question does not fit the model.
     pub fn predict(&self, question: &Question<'_>) -> Result<Tensor> {
-        let network = Float::new(self, &[], 1)?;
+        let network = Float::new(self, &[])?;
         let convert = |sample: &[f32]| Ok(sample.iter().copied().map(f64::from).collect());
         question.ask(self.profile(), &network, convert, Vec::clone)
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use diffuser_engine::KernelChoice;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SamplerStep, Spacing, plan};
-use rayon::prelude::*;
 
 use crate::compare::Comparison;
+use crate::crew::Crew;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::model::{FloatModel, Model, Profile};
@@ -123,7 +123,7 @@ pub(crate) struct Run {
     pub jobs: Vec<Job>,
     /// Distinct classes in order of first use.
     pub classes: Vec<Option<usize>>,
-    pub pool: rayon::ThreadPool,
+    pub crew: Crew,
 }
 
 impl<'a> Generator<'a> {
@@ -269,8 +269,7 @@ impl<'a> Generator<'a> {
                 self.sample(&network, run, kernel, begun, progress)
             }
             Source::Float(model) => {
-                let alone = run.jobs.len() < run.pool.current_num_threads();
-                let network = Float::new(model, &run.plan, usize::from(!alone))?;
+                let network = Float::new(model, &run.plan)?;
                 self.sample(&network, run, "float", begun, progress)
             }
         }
@@ -297,7 +296,7 @@ impl<'a> Generator<'a> {
         let run = self.prepare()?;
         self.check_viewable()?;
         let integer = Integer::new(model, &run.plan, self.kernel)?;
-        let reference = Float::new(float, &run.plan, 1)?;
+        let reference = Float::new(float, &run.plan)?;
         crate::compare::compare(self, &run, &integer, &reference, progress)
     }
 
@@ -331,6 +330,7 @@ impl<'a> Generator<'a> {
         };
         let plan = plan(&profile.scheduler, &options).map_err(Error::setting)?;
         let jobs = self.jobs()?;
+        let count = jobs.len();
         let mut classes = Vec::new();
         let jobs = jobs
             .into_iter()
@@ -346,13 +346,13 @@ impl<'a> Generator<'a> {
                 }
             })
             .collect();
-        let pool = thread_pool(self.threads)?;
+        let crew = Crew::new(self.threads, count)?;
         Ok(Run {
             options,
             plan,
             jobs,
             classes,
-            pool,
+            crew,
         })
     }
 
@@ -426,14 +426,11 @@ impl<'a> Generator<'a> {
         network: &N,
         run: &Run,
     ) -> Result<Vec<State<N::X, N::P>>> {
-        run.jobs
-            .par_iter()
-            .map(|job| {
-                // The index is below the number of latents, as `jobs` has checked.
-                let latents = self.latents.map(|l| l.image_hwc(job.stream.index as usize));
-                network.start(job.stream, latents.as_deref())
-            })
-            .collect()
+        run.crew.map(&run.jobs, |job| {
+            // The index is below the number of latents, as `jobs` has checked.
+            let latents = self.latents.map(|l| l.image_hwc(job.stream.index as usize));
+            network.start(job.stream, latents.as_deref())
+        })
     }
 
     fn sample<N: Network>(
@@ -446,9 +443,7 @@ impl<'a> Generator<'a> {
     ) -> Result<Generated> {
         let setup_time = begun.elapsed();
         let begun = Instant::now();
-        let pixels = run
-            .pool
-            .install(|| self.sample_all(network, &run, progress))?;
+        let pixels = self.sample_all(network, &run, progress)?;
         let sampling_time = begun.elapsed();
         Ok(Generated {
             images: pixels
@@ -459,7 +454,7 @@ impl<'a> Generator<'a> {
             options: run.options,
             timesteps: run.plan.iter().map(|s| s.timestep).collect(),
             kernel,
-            threads: run.pool.current_num_threads(),
+            threads: run.crew.threads(),
             setup_time,
             sampling_time,
         })
@@ -476,11 +471,9 @@ impl<'a> Generator<'a> {
         let mut states = self.start(network, run)?;
         let counter = Counter::new(progress, states.len() * run.plan.len());
         for (index, step) in run.plan.iter().enumerate() {
-            let conditions = conditions(network, step.timestep, &run.classes)?;
-            states
-                .par_iter_mut()
-                .zip(&run.jobs)
-                .try_for_each(|(state, job)| {
+            let conditions = run.conditions(network, step.timestep)?;
+            run.crew
+                .for_each(states.iter_mut().zip(&run.jobs), |(state, job)| {
                     let output = network.evaluate(&state.x, &conditions[job.class_slot])?;
                     counter.count();
                     network.advance(index, state, &output, job.stream)
@@ -497,20 +490,16 @@ impl<'a> Generator<'a> {
                 predicted: &predicted,
             });
         }
-        Ok(states.par_iter().map(|s| N::pixels(&s.x)).collect())
+        Ok(states.iter().map(|s| N::pixels(&s.x)).collect())
     }
 }
 
-/// What the network is told at one time step, for each class.
-pub(crate) fn conditions<N: Network>(
-    network: &N,
-    timestep: u32,
-    classes: &[Option<usize>],
-) -> Result<Vec<N::Conditions>> {
-    classes
-        .par_iter()
-        .map(|&class| network.conditions(timestep, class))
-        .collect()
+impl Run {
+    /// What the network is told at one time step, for each class.
+    pub fn conditions<N: Network>(&self, network: &N, timestep: u32) -> Result<Vec<N::Conditions>> {
+        self.crew
+            .map(&self.classes, |&class| network.conditions(timestep, class))
+    }
 }
 
 /// The picture of one sample's pixels.
@@ -539,12 +528,4 @@ impl<'a> Counter<'a> {
         let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
         self.progress.evaluated(done, self.total);
     }
-}
-
-/// A pool of so many threads, or as many as there are processors for 0.
-pub(crate) fn thread_pool(threads: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::setting(format!("cannot start {threads} threads: {e}")))
 }
