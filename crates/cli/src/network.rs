@@ -115,7 +115,7 @@ impl<'a> Integer<'a> {
             .collect::<Result<_>>()?;
         Ok(Self {
             model,
-            engine: Engine::new(&quantised.graph, &quantised.nodes, kernel)
+            engine: Engine::new(quantised.graph.clone(), &quantised.nodes, kernel)
                 .map_err(Error::model)?,
             steps,
             adds_noise: plan.iter().map(SamplerStep::adds_noise).collect(),
@@ -126,7 +126,7 @@ impl<'a> Integer<'a> {
 
     /// Name of the kernel that was chosen.
     pub fn kernel(&self) -> &'static str {
-        self.engine.kernel()
+        self.engine.kernel().name()
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
@@ -163,7 +163,11 @@ impl Network for Integer<'_> {
     fn evaluate(&self, x: &[i32], conditions: &StepParams) -> Result<(Vec<i16>, i32)> {
         let idle = self.idle().pop();
         let mut workspace = idle.unwrap_or_else(|| self.engine.workspace());
-        let out = self.engine.evaluate(x, conditions, &mut workspace).to_vec();
+        let out = self
+            .engine
+            .evaluate(x, conditions, &mut workspace)
+            .map_err(Error::model)?
+            .to_vec();
         self.idle().push(workspace);
         Ok((out, conditions.output_exponent))
     }

@@ -30,9 +30,6 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
         Some(path) => Model::load(path)?,
         None => quantise_once(&float, arguments.sampling.execution, ui)?,
     };
-    if !model.was_made_from(&float) {
-        ui.warn("the quantised file was made from other weights than those in the folder");
-    }
     let latents = latents(&arguments.sampling, float.profile())?;
     let given = arguments.count;
     let sampling = &arguments.sampling;
@@ -46,6 +43,9 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
     let watcher = Watcher(ui.bar("comparing"));
     let comparison = generator.compare(&float, &watcher)?;
     drop(watcher);
+    if !model.was_made_from(&float) {
+        ui.warn("the quantised file was made from other weights than those in the folder");
+    }
 
     output.commit(&sheet(&comparison, arguments).to_png())?;
     if let Some(file) = plot {
