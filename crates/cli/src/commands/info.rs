@@ -1,0 +1,299 @@
+//! `diffuser info`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use diffuser::graph::{Graph, Node, Op, TensorKind};
+use diffuser::quantised::{Intervals, NodeParams, QuantisedModel, WideLinear};
+use diffuser::{Profile, Result};
+use serde_json::{Value, json};
+
+use super::{Chosen, open};
+use crate::args::InfoArgs;
+use crate::ui;
+
+/// Rows of the table of time steps in the text; JSON has all.
+const MOST_ROWS: usize = 10;
+
+/// Says what a model is.
+pub fn run(arguments: &InfoArgs) -> Result<()> {
+    let name = arguments
+        .model
+        .as_deref()
+        .map_or("embedded model".into(), display);
+    let value = match open(arguments.model.as_deref())? {
+        Chosen::Quantised(model) => {
+            let quantised = model.quantised();
+            let mut value = common(&name, model.profile(), &quantised.graph);
+            value["kind"] = json!("quantised");
+            value["parameters"] = json!(parameters(quantised));
+            value["bytes"] = json!(model.to_bytes()?.len());
+            value["provenance"] = json!(quantised.provenance);
+            value["calibrated_timesteps"] = json!(quantised.calibrated);
+            let last = model.profile().scheduler.num_train_timesteps - 1;
+            value["intervals"] = intervals(quantised, last);
+            value
+        }
+        Chosen::Float(model) => {
+            let mut value = common(&name, model.profile(), model.graph());
+            value["kind"] = json!("float");
+            value["parameters"] = json!(model.pipeline().weights.count());
+            value["provenance"] = json!({ "source_sha256": model.source_sha256() });
+            value
+        }
+    };
+    if arguments.json {
+        return ui::print_json(&value);
+    }
+    ui::print(&text(&value, arguments.layers))
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// What both kinds of model have.
+fn common(name: &str, profile: &Profile, graph: &Graph) -> Value {
+    let [height, width, channels] = profile.sample_shape();
+    let layers: Vec<_> = graph.nodes.iter().map(|n| layer(graph, n)).collect();
+    let classes: Vec<_> = (0..profile.classes())
+        .map(|c| profile.class_label(c))
+        .collect();
+    json!({
+        "model": name,
+        "sample": { "height": height, "width": width, "channels": channels },
+        "macs": graph.macs(),
+        "layers": layers,
+        "classes": classes,
+        "scheduler": profile.scheduler,
+        "sampler": profile.default_sampler(),
+        "config": profile.config,
+    })
+}
+
+fn layer(graph: &Graph, node: &Node) -> Value {
+    let out = &graph.tensors[node.output];
+    let kind = match &node.op {
+        Op::Norm(n) if n.silu => "group norm, SiLU",
+        Op::Norm(_) => "group norm",
+        Op::Quantise { .. } => "quantise",
+        Op::Conv(c) if c.kernel == 1 => "linear",
+        Op::Conv(_) => "convolution",
+        Op::Attention(_) => "attention",
+        Op::Resample(_) => "resample",
+    };
+    json!({
+        "name": node.name,
+        "kind": kind,
+        "output": [out.height, out.width, out.channels],
+        "macs": graph.node_macs(node),
+    })
+}
+
+/// Weights, biases and the like, as the float model counts them.
+fn parameters(model: &QuantisedModel) -> usize {
+    let wide = |w: &WideLinear| w.weight.len() + w.bias.len();
+    let nodes = model.graph.nodes.iter().zip(&model.nodes);
+    let network: usize = nodes
+        .map(|(node, params)| match (params, &node.op) {
+            (NodeParams::Norm { gamma, beta }, _) => gamma.len() + beta.len(),
+            (NodeParams::Conv(c), Op::Conv(conv)) => {
+                c.weight.len() + conv.bias.as_ref().map_or(0, |_| c.bias.len())
+            }
+            _ => 0,
+        })
+        .sum();
+    let e = &model.embedding;
+    let embedding: usize = e.time.iter().chain(&e.projections).map(wide).sum();
+    network + embedding + e.classes.len()
+}
+
+/// For each interval of time steps: the step sizes of operands and the units of streams.
+fn intervals(model: &QuantisedModel, last: u32) -> Value {
+    let Intervals { starts } = &model.intervals;
+    let ids = |kind: TensorKind| {
+        let tensors = model.graph.tensors.iter().enumerate();
+        tensors
+            .filter(move |(_, t)| t.kind == kind)
+            .map(|(id, _)| id)
+    };
+    let rows: Vec<_> = (0..starts.len())
+        .map(|row| {
+            let operands = ids(TensorKind::Operand)
+                .map(|id| diffuser::scale_to_f64(model.operand_step(id, row).step))
+                .collect();
+            let streams = ids(TensorKind::Stream)
+                .map(|id| f64::from(-model.exponent(id, row)).exp2())
+                .collect();
+            json!({
+                "first": starts[row],
+                "last": starts.get(row + 1).map_or(last, |next| next - 1),
+                "operand_step": spread(operands),
+                "stream_unit": spread(streams),
+            })
+        })
+        .collect();
+    json!(rows)
+}
+
+/// Smallest, middle and largest value.
+fn spread(mut values: Vec<f64>) -> Value {
+    values.sort_by(f64::total_cmp);
+    match (values.first(), values.get(values.len() / 2), values.last()) {
+        (Some(min), Some(median), Some(max)) => json!({ "min": min, "median": median, "max": max }),
+        _ => Value::Null,
+    }
+}
+
+/// The same for people.
+fn text(value: &Value, layers: bool) -> String {
+    let mut out = String::new();
+    let mut put = |name: &str, text: String| {
+        writeln!(out, "{name:<13}{text}").expect("a string takes any text");
+    };
+    let plain = |v: &Value| v.as_str().map_or(v.to_string(), str::to_owned);
+    let of = |path: &str| value.pointer(path).map_or(String::new(), plain);
+    let million = |path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(0.0) / 1e6;
+
+    put("model", format!("{} ({})", of("/model"), of("/kind")));
+    put(
+        "sample",
+        format!(
+            "{} x {} pixels, {} channels",
+            of("/sample/width"),
+            of("/sample/height"),
+            of("/sample/channels")
+        ),
+    );
+    let all = value["layers"].as_array().map_or(&[][..], Vec::as_slice);
+    let with = |kinds: &[&str]| {
+        all.iter()
+            .filter(|l| kinds.iter().any(|k| l["kind"] == *k))
+            .count()
+    };
+    put(
+        "network",
+        format!(
+            "{:.2} M parameters; {} convolutions, {} linear layers, {} group norms, {} attentions",
+            million("/parameters"),
+            with(&["convolution"]),
+            with(&["linear"]),
+            with(&["group norm", "group norm, SiLU"]),
+            with(&["attention"]),
+        ),
+    );
+    put(
+        "work",
+        format!(
+            "{:.1} M multiply-accumulates an evaluation",
+            million("/macs")
+        ),
+    );
+    if value["bytes"].is_number() {
+        put("file", format!("{:.2} MB", million("/bytes")));
+    }
+    put(
+        "trained with",
+        format!(
+            "{} time steps, {}, predicts {}",
+            of("/scheduler/num_train_timesteps"),
+            of("/scheduler/beta_schedule"),
+            of("/scheduler/prediction_type"),
+        ),
+    );
+    put(
+        "sampler",
+        format!(
+            "{}, {} spacing",
+            of("/sampler"),
+            of("/scheduler/timestep_spacing")
+        ),
+    );
+    if value["kind"] == "quantised" {
+        let p = |field: &str| of(&format!("/provenance/{field}"));
+        put(
+            "quantised",
+            format!(
+                "{}, calibrated with {} images in {} steps of {}, seed {}, by version {}",
+                p("method"),
+                p("images"),
+                p("steps"),
+                p("sampler"),
+                p("seed"),
+                p("quantiser"),
+            ),
+        );
+    }
+    put(
+        "source",
+        format!("weights with sha256 {}", of("/provenance/source_sha256")),
+    );
+    let classes = value["classes"].as_array().map_or(&[][..], Vec::as_slice);
+    if classes.is_empty() {
+        put("classes", "none".into());
+    } else {
+        put("classes", classes.len().to_string());
+        for (i, name) in classes.iter().enumerate() {
+            put("", format!("{i:4}  {}", plain(name)));
+        }
+    }
+    if let Some(rows) = value["intervals"].as_array() {
+        out += &interval_table(rows);
+    }
+    if layers {
+        out += &layer_table(all);
+    }
+    out
+}
+
+fn interval_table(rows: &[Value]) -> String {
+    let mut out = format!(
+        "\n{} intervals of time steps, each with its own step sizes (smallest, median, largest):\n\
+         {:>12}   {:<30}   stream units\n",
+        rows.len(),
+        "time steps",
+        "operand steps",
+    );
+    let shown = rows.len().min(MOST_ROWS);
+    for i in 0..shown {
+        // Evenly, both ends included.
+        let row = &rows[i * (rows.len() - 1) / (shown - 1).max(1)];
+        let three = |v: &Value| {
+            ["min", "median", "max"]
+                .map(|k| format!("{:8.2e}", v[k].as_f64().unwrap_or(0.0)))
+                .join("  ")
+        };
+        out += &format!(
+            "{:>5} - {:>4}   {:<30}   {}\n",
+            row["first"].to_string(),
+            row["last"].to_string(),
+            three(&row["operand_step"]),
+            three(&row["stream_unit"]),
+        );
+    }
+    out
+}
+
+fn layer_table(layers: &[Value]) -> String {
+    let mut out = format!(
+        "\n{:<52} {:<18} {:>14} {:>10}\n",
+        "layer", "kind", "output", "MACs"
+    );
+    for layer in layers {
+        let text = |key: &str| layer[key].as_str().unwrap_or_default().to_owned();
+        let shape: Vec<_> = layer["output"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(Value::to_string)
+            .collect();
+        out += &format!(
+            "{:<52} {:<18} {:>14} {:>10}\n",
+            text("name"),
+            text("kind"),
+            shape.join("x"),
+            layer["macs"].to_string(),
+        );
+    }
+    out
+}

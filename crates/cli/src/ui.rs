@@ -1,0 +1,101 @@
+//! Progress and notes on stderr; silent unless a person is watching.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use diffuser::{Error, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What the user sees while work is going on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    visible: bool,
+    quiet: bool,
+}
+
+impl Ui {
+    /// Shows anything only on a terminal, and not if told to be quiet.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            visible: !quiet && std::io::stderr().is_terminal(),
+            quiet,
+        }
+    }
+
+    /// A bar for work that is counted in evaluations of the network.
+    pub fn bar(self, title: &'static str) -> Bar {
+        let target = match self.visible {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let style = "{msg:>12} [{bar:32}] {pos}/{len}  {eta} left";
+        let style = ProgressStyle::with_template(style)
+            .expect("the template is right")
+            .progress_chars("=> ");
+        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
+        bar.set_message(title);
+        Bar(bar)
+    }
+
+    /// A line that matters to scripts as well; only `--quiet` silences it.
+    pub fn warn(self, line: &str) {
+        if !self.quiet {
+            eprintln!("diffuser: note: {line}");
+        }
+    }
+
+    /// A line for the user, when there is one to read it.
+    pub fn note(self, line: &str) {
+        if self.visible {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// A progress bar; it disappears with its last user.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Shows that `done` of `total` is done.
+    pub fn set(&self, done: u64, total: u64) {
+        if self.0.length() != Some(total) {
+            self.0.set_length(total);
+        }
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Prints on stdout. A reader that has gone away (`diffuser info | head -1`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write", Path::new("standard output"))(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints JSON on stdout, readable.
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A time for people.
+pub fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 10.0 => format!("{s:.2} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s => format!("{:.0} min", s / 60.0),
+    }
+}

@@ -1,0 +1,318 @@
+//! From a folder to files, through the command.
+
+mod common;
+
+use std::fs;
+use std::sync::OnceLock;
+
+use common::{Sandbox, normal};
+use diffuser::output::read_tensor;
+use diffuser::{FloatModel, Generator, KernelChoice, Model};
+use serde_json::json;
+
+/// Reading alone goes on in here, and each test writes names of its own.
+fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(Sandbox::with_model)
+}
+
+const MODEL: &str = "--model model.safetensors";
+
+#[test]
+fn the_same_bytes_for_any_threads_and_kernel() {
+    let s = sandbox();
+    for sampler in ["ddim --eta 0.7", "ddpm", "dpmsolver++"] {
+        let all =
+            format!("generate {MODEL} --scheduler {sampler} --steps 5 --count 5 --seed 3 --json");
+        let first = s.json(&format!("{all} --threads 1 -o first.png"));
+        let grid = fs::read(s.path("first.png")).unwrap();
+        for kernel in KernelChoice::ALL.into_iter().filter(|k| k.is_available()) {
+            for threads in [1, 2, 7] {
+                let again = s.json(&format!(
+                    "{all} --threads {threads} --kernel {kernel} -o again.png"
+                ));
+                assert_eq!(again["kernel"], json!(kernel.name()));
+                assert_eq!(
+                    again["images"], first["images"],
+                    "{kernel}, {threads} threads"
+                );
+                assert_eq!(again["sha256"], first["sha256"]);
+                assert!(
+                    fs::read(s.path("again.png")).unwrap() == grid,
+                    "the grid differs"
+                );
+            }
+        }
+        let other = s.json(&format!("{all} --seed 4 -o again.png").replace("--seed 3 ", ""));
+        assert_ne!(other["sha256"], first["sha256"], "the seed matters");
+    }
+}
+
+#[test]
+fn an_image_does_not_depend_on_the_others() {
+    let s = sandbox();
+    let all = s.json(&format!(
+        "generate {MODEL} --steps 3 --count 7 -o all.png --eta 1 --json"
+    ));
+    let some = format!(
+        "generate {MODEL} --steps 3 --first 4 --count 2 --eta 1 -o some.png --each some --json"
+    );
+    let some = s.json(&some);
+    let images = all["images"].as_array().unwrap();
+    assert_eq!(some["images"].as_array().unwrap()[..], images[4..6]);
+    assert_eq!(
+        images[4]["class_name"], "dog",
+        "classes take turns by number"
+    );
+    let mut files: Vec<_> = fs::read_dir(s.path("some"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["00004.png", "00005.png"]);
+    let mut reader = png::Decoder::new(std::io::BufReader::new(
+        fs::File::open(s.path("some/00005.png")).unwrap(),
+    ))
+    .read_info()
+    .unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width, info.height), (8, 8), "in its own size");
+    let image = diffuser::Image::new(8, 8, 3, pixels).unwrap();
+    assert_eq!(images[5]["sha256"], json!(image.sha256()));
+}
+
+#[test]
+fn classes_by_name_and_number_matter() {
+    let s = sandbox();
+    let run = |class: &str| {
+        s.json(&format!(
+            "generate {MODEL} --steps 3 --count 4 --class {class} -o class.png --json"
+        ))
+    };
+    let named = run("dog,cat");
+    assert_eq!(named["images"], run("1,0")["images"]);
+    assert_eq!(named["images"][2]["class_name"], "dog");
+    assert_ne!(named["sha256"], run("cat")["sha256"]);
+}
+
+#[test]
+fn the_command_does_what_the_library_does() {
+    let s = sandbox();
+    let model = Model::load(s.path("model.safetensors")).unwrap();
+    let made = Generator::new(&model)
+        .count(3)
+        .steps(4)
+        .seed(5)
+        .run()
+        .unwrap();
+    let printed = s.json(&format!(
+        "generate {MODEL} --count 3 --steps 4 --seed 5 -o lib.png --json"
+    ));
+    assert_eq!(printed["sha256"], json!(diffuser::sha256(&made.images)));
+    let float = FloatModel::load(s.path("pipeline")).unwrap();
+    let made = Generator::float(&float)
+        .count(3)
+        .steps(4)
+        .seed(5)
+        .threads(2)
+        .run()
+        .unwrap();
+    let printed =
+        "generate --model pipeline --float --count 3 --steps 4 --seed 5 -o lib.png --json";
+    assert_eq!(
+        s.json(printed)["sha256"],
+        json!(diffuser::sha256(&made.images))
+    );
+}
+
+#[test]
+fn latents_replace_the_noise_of_the_start() {
+    let s = sandbox();
+    s.tensor(
+        "latents.safetensors",
+        "latents",
+        &[2, 3, 8, 8],
+        &normal(5, 384),
+    );
+    let run = |more: &str| {
+        s.json(&format!(
+            "generate {MODEL} --steps 3 --latents latents.safetensors -o latents.png --json {more}"
+        ))
+    };
+    let images = run("")["images"].clone();
+    assert_eq!(images.as_array().unwrap().len(), 2);
+    assert_eq!(run("--seed 8")["images"], images, "nothing else is random");
+    assert_eq!(run("--first 1")["images"][0], images[1]);
+    assert_ne!(
+        run("--seed 8 --eta 1")["images"],
+        run("--seed 9 --eta 1")["images"]
+    );
+}
+
+#[test]
+fn quantising_is_repeatable() {
+    let s = sandbox();
+    let file = |name: &str| fs::read(s.path(name)).unwrap();
+    s.ok("quantise pipeline -o again.safetensors --steps 4 --images 3 --threads 1");
+    assert!(file("again.safetensors") == file("model.safetensors"));
+    s.ok("quantize pipeline -o other.safetensors --steps 4 --images 3 --seed 1");
+    assert!(file("other.safetensors") != file("model.safetensors"));
+    let report = s.json("quantize pipeline -o static.safetensors --method static-minmax --json");
+    assert_eq!(report["provenance"]["method"], "static-minmax");
+    assert_eq!(report["intervals"], 1);
+}
+
+#[test]
+fn integers_stay_close_to_float() {
+    let s = sandbox();
+    let report = s.json(
+        "compare pipeline model.safetensors --steps 8 --count 6 --json -o compare.png --plot plot.svg",
+    );
+    let steps = report["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 8);
+    for step in steps {
+        let error = step["output_relative_error"].as_f64().unwrap();
+        assert!(error > 0.0 && error < 0.05, "{step}");
+    }
+    for image in report["images"].as_array().unwrap() {
+        assert!(image["psnr_db"].as_f64().unwrap() > 25.0, "{image}");
+    }
+    assert!(report["psnr_db"].as_f64().unwrap() > 28.0, "{report}");
+    assert!(
+        fs::read_to_string(s.path("plot.svg"))
+            .unwrap()
+            .ends_with("</svg>\n")
+    );
+    // Each side is what `generate` makes.
+    let common = "--steps 8 --count 6 --json -o side.png";
+    let integer = s.json(&format!("generate {MODEL} {common}"));
+    assert_eq!(report["sha256"]["integer"], integer["sha256"]);
+    let float = s.json(&format!("generate --model pipeline --float {common}"));
+    assert_eq!(report["sha256"]["float"], float["sha256"]);
+    let text = s.ok("compare pipeline model.safetensors --steps 2 --count 2 -o compare2.png");
+    assert_eq!(text.lines().count(), 5);
+}
+
+#[test]
+fn predictions_are_close_in_both_arithmetics() {
+    let s = sandbox();
+    s.tensor(
+        "sample.safetensors",
+        "sample",
+        &[2, 3, 8, 8],
+        &normal(6, 384),
+    );
+    let predict = |more: &str, output: &str| {
+        s.ok(&format!(
+            "predict --sample sample.safetensors --timestep 50 --class cat,dog {more} -o {output}"
+        ));
+        read_tensor(&s.path(output), "noise_pred", [3, 8, 8]).unwrap()
+    };
+    let integer = predict(MODEL, "integer.safetensors");
+    let float = predict("--model pipeline --float", "float.safetensors");
+    assert_eq!(integer.shape, [2, 3, 8, 8]);
+    let sum = |f: &dyn Fn(f32, f32) -> f32| -> f32 {
+        integer
+            .data
+            .iter()
+            .zip(&float.data)
+            .map(|(&i, &f_)| f(i, f_).powi(2))
+            .sum()
+    };
+    let error = (sum(&|i, f| i - f) / sum(&|_, f| f)).sqrt();
+    assert!(error > 0.0 && error < 0.05, "{error}");
+    let scalar = predict(
+        &format!("{MODEL} --kernel scalar --threads 1"),
+        "scalar.safetensors",
+    );
+    assert_eq!(scalar, integer);
+}
+
+#[test]
+fn animations_have_a_frame_a_step_and_the_result() {
+    let s = sandbox();
+    let run = |file: &str| {
+        let report = s.json(&format!(
+            "generate {MODEL} --steps 6 --count 4 --scale 2 --animate {file} -o still.png --json"
+        ));
+        assert_eq!(report["outputs"], json!(["still.png", file]));
+    };
+    run("moving.apng");
+    let file = std::io::BufReader::new(fs::File::open(s.path("moving.apng")).unwrap());
+    let reader = png::Decoder::new(file).read_info().unwrap();
+    assert_eq!(reader.info().animation_control().unwrap().num_frames, 7);
+    assert_eq!((reader.info().width, reader.info().height), (44, 44));
+    run("moving.gif");
+    let file = fs::File::open(s.path("moving.gif")).unwrap();
+    let mut decoder = gif::DecodeOptions::new().read_info(file).unwrap();
+    let mut frames = 0;
+    while decoder.read_next_frame().unwrap().is_some() {
+        frames += 1;
+    }
+    assert_eq!(frames, 7);
+}
+
+#[test]
+fn a_folder_is_quantised_for_the_run() {
+    let s = sandbox();
+    s.ok("quantize pipeline -o defaults.safetensors");
+    let run = |model: &str| {
+        s.json(&format!(
+            "generate --model {model} --steps 2 --count 1 -o once.png --json"
+        ))
+    };
+    assert_eq!(
+        run("pipeline")["sha256"],
+        run("defaults.safetensors")["sha256"]
+    );
+}
+
+#[test]
+fn info_tells_what_a_model_is() {
+    let s = sandbox();
+    let quantised = s.json("info model.safetensors --json");
+    let float = s.json("info pipeline --json");
+    for key in [
+        "macs",
+        "parameters",
+        "classes",
+        "layers",
+        "config",
+        "scheduler",
+        "sample",
+    ] {
+        assert_eq!(quantised[key], float[key], "{key}");
+    }
+    assert_eq!(quantised["classes"], json!(["cat", "dog", "wild dog"]));
+    let sources = [&quantised, &float].map(|v| v["provenance"]["source_sha256"].clone());
+    assert_eq!(sources[0], sources[1]);
+    let intervals = quantised["intervals"].as_array().unwrap();
+    assert_eq!(intervals.len(), 4);
+    assert_eq!(
+        (&intervals[0]["first"], &intervals[3]["last"]),
+        (&json!(0), &json!(99))
+    );
+    assert_eq!(
+        quantised["bytes"],
+        fs::metadata(s.path("model.safetensors")).unwrap().len()
+    );
+    let text = s.ok("info model.safetensors --layers");
+    for part in [
+        "(quantised)",
+        "wild dog",
+        "dynamic-step",
+        "4 intervals",
+        "mid_block.attentions.0",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_embedded_model_works() {
+    let s = sandbox();
+    let report = s.json("generate --steps 1 --count 1 -o embedded.png --json");
+    assert_eq!(report["model"], "embedded");
+    assert!(s.json("info --json")["macs"].as_u64().unwrap() > 0);
+}

@@ -1,0 +1,215 @@
+//! Bad input: one line, the right exit code, nothing written.
+
+mod common;
+
+use std::fmt::Write;
+use std::fs;
+
+use common::Sandbox;
+
+/// Everything that is wrong, and what is said about it.
+#[test]
+fn every_error_is_one_line_and_leaves_nothing() {
+    let sandbox = Sandbox::with_model();
+    let path = |name: &str| sandbox.path(name);
+    let model = fs::read(path("model.safetensors")).unwrap();
+    fs::write(path("cut.safetensors"), &model[..model.len() / 2]).unwrap();
+    fs::write(path("empty"), "").unwrap();
+    fs::write(path("text"), "not a model\nat all").unwrap();
+    fs::write(
+        path("hostile"),
+        [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
+    )
+    .unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    sandbox.tensor(
+        "good.safetensors",
+        "latents",
+        &[2, 3, 8, 8],
+        &common::normal(0, 384),
+    );
+    sandbox.tensor(
+        "wide.safetensors",
+        "latents",
+        &[2, 3, 8, 4],
+        &common::normal(0, 192),
+    );
+    let mut bad = common::normal(0, 192);
+    bad[7] = f32::NAN;
+    sandbox.tensor("nan.safetensors", "latents", &[1, 3, 8, 8], &bad);
+    bad[7] = 1e9;
+    sandbox.tensor("large.safetensors", "latents", &[1, 3, 8, 8], &bad);
+    common::write_pipeline(&path("plain"), None);
+    sandbox.ok("quantize plain -o plain.safetensors --steps 2 --images 1");
+    common::write_pipeline(&path("pickle"), None);
+    let weights = "pickle/unet/diffusion_pytorch_model";
+    fs::rename(
+        path(&format!("{weights}.safetensors")),
+        path(&format!("{weights}.bin")),
+    )
+    .unwrap();
+    common::write_pipeline(&path("cut"), None);
+    let weights = path("cut/unet/diffusion_pytorch_model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    let before = sandbox.names();
+
+    let m = "--model model.safetensors";
+    let q = "--sample good.safetensors -o out";
+    let cases = [
+        "generate --steps 0".to_owned(),
+        "generate --count 0".into(),
+        "generate --stps 3".into(),
+        "generate --kernel gpu".into(),
+        "generate --scheduler euler".into(),
+        "nonsense".into(),
+        "quantize pipeline".into(),
+        "predict".into(),
+        "generate --model missing.safetensors".into(),
+        "generate --model empty".into(),
+        "generate --model text".into(),
+        "generate --model hostile".into(),
+        "generate --model cut.safetensors".into(),
+        "generate --model good.safetensors".into(),
+        "generate --model folder".into(),
+        "generate --float".into(),
+        format!("generate {m} --float"),
+        format!("generate {m} -o missing/out.png"),
+        format!("generate {m} -o folder"),
+        format!("generate {m} --each missing/each"),
+        format!("generate {m} --each text"),
+        format!("generate {m} --animate out.mp4"),
+        format!("generate {m} --animate missing/out.gif"),
+        format!("generate {m} -o x.png --animate x.png"),
+        format!("generate {m} --class bird"),
+        format!("generate {m} --class do"),
+        format!("generate {m} --class 3"),
+        format!("generate {m} --class cat,"),
+        "generate --model plain.safetensors --class 0".into(),
+        format!("generate {m} --steps 101"),
+        format!("generate {m} --eta 1.5"),
+        format!("generate {m} --eta -1"),
+        format!("generate {m} --eta nan"),
+        format!("generate {m} --scheduler ddpm --eta 0.5"),
+        format!("generate {m} --first 18446744073709551615"),
+        format!("generate {m} --latents missing.safetensors"),
+        format!("generate {m} --latents text"),
+        format!("generate {m} --latents wide.safetensors"),
+        format!("generate {m} --latents nan.safetensors"),
+        format!("generate {m} --latents large.safetensors"),
+        format!("generate {m} --latents good.safetensors --count 3"),
+        format!("generate {m} --latents good.safetensors --first 2"),
+        format!("predict {m} --timestep 0 {q}"),
+        format!("predict {m} --timestep 100 --class cat {q}"),
+        format!("predict {m} --timestep 0 --class cat --sample wide.safetensors -o out"),
+        format!("predict {m} --timestep 0 --class cat --sample good.safetensors -o missing/out"),
+        format!("predict {m} --timestep 0 --class cat --float {q}"),
+        format!("predict --model plain.safetensors --timestep 0 --class 0 {q}"),
+        "quantize missing -o out".into(),
+        "quantize folder -o out".into(),
+        "quantize model.safetensors -o out".into(),
+        "quantize pickle -o out".into(),
+        "quantize cut -o out".into(),
+        "quantize pipeline -o missing/out".into(),
+        "quantize pipeline -o out --method best".into(),
+        "compare pipeline plain.safetensors".into(),
+        "compare model.safetensors".into(),
+        "compare pipeline text".into(),
+        "generate --model /dev/null".into(),
+        "compare pipeline model.safetensors --plot missing/x.svg".into(),
+        "info missing".into(),
+        "info text".into(),
+    ];
+    let mut report = String::new();
+    for case in cases {
+        let ran = sandbox.run(&case);
+        assert_eq!(ran.stdout, "", "{case}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{case}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked"), "{case}: {}", ran.stderr);
+        assert_eq!(sandbox.names(), before, "{case} left files");
+        let code = ran.code.unwrap();
+        assert!(code == 1 || code == 2, "{case}: {code}");
+        writeln!(report, "$ diffuser {case}\n{code}: {}", ran.stderr).unwrap();
+    }
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn a_kernel_from_the_environment_is_checked_too() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox
+        .command("generate")
+        .env("DIFFUSER_KERNEL", "gpu")
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    let stderr = String::from_utf8(ran.stderr).unwrap();
+    assert!(
+        stderr.starts_with("diffuser: invalid value 'gpu' for '--kernel <NAME>'"),
+        "{stderr}"
+    );
+    assert!(sandbox.names().is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_devices_are_told_before_the_work() {
+    let sandbox = Sandbox::with_model();
+    let line = "diffuser: cannot write /dev/full: No space left on device\n";
+    for case in [
+        // So much work that only a check before it ends soon.
+        "generate --model model.safetensors --count 100000 --steps 100 -o /dev/full",
+        "quantize pipeline --images 10000 -o /dev/full",
+        "compare pipeline model.safetensors --count 100000 -o /dev/full",
+        "predict --model model.safetensors --sample x --timestep 1 -o /dev/full",
+    ] {
+        let ran = sandbox.run(case);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), line), "{case}");
+    }
+    let stdout = fs::File::create("/dev/full").unwrap();
+    let status = sandbox
+        .command("info model.safetensors")
+        .stdout(stdout)
+        .output()
+        .unwrap();
+    assert_eq!(status.status.code(), Some(1));
+    let stderr = String::from_utf8(status.stderr).unwrap();
+    assert_eq!(
+        stderr,
+        "diffuser: cannot write standard output: No space left on device\n"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_no_part_of_a_file() {
+    use std::process::{Command, Stdio};
+    let sandbox = Sandbox::with_model();
+    fs::write(sandbox.path("out.png"), "the old file").unwrap();
+    let before = sandbox.names();
+    let arguments = "generate --model model.safetensors --count 100000 --steps 100 -o out.png";
+    let mut child = sandbox
+        .command(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The temporary file appears when the work begins; the work itself takes minutes.
+    while sandbox.names() == before {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(sandbox.names(), before);
+    assert_eq!(
+        fs::read_to_string(sandbox.path("out.png")).unwrap(),
+        "the old file"
+    );
+}
