@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 START, END = "<!-- table: scripts/quantisation_table.py -->", "<!-- end of table -->"
-METHODS = ["dynamic-step", "static-mse", "static-minmax"]
+METHODS = ["dynamic-step", "static-mse", "static-minmax", "dynamic-step-8bit", "static-mse-8bit", "static-8bit"]
 
 
 def call(binary: str, *arguments: str) -> dict:

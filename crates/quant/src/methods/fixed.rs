@@ -12,21 +12,29 @@ use crate::statistics::Statistics;
 pub struct Static {
     /// How ranges are chosen.
     pub clipping: Clipping,
+    /// As [`super::DynamicStep::wide_residual`].
+    pub wide_residual: bool,
 }
 
 impl Method for Static {
     fn name(&self) -> &'static str {
-        match self.clipping {
-            Clipping::MinMax => "static-minmax",
-            Clipping::LeastSquares => "static-mse",
+        match (self.clipping, self.wide_residual) {
+            (Clipping::MinMax, true) => "static-minmax",
+            (Clipping::MinMax, false) => "static-8bit",
+            (Clipping::LeastSquares, true) => "static-mse",
+            (Clipping::LeastSquares, false) => "static-mse-8bit",
         }
     }
 
     fn summary(&self) -> &'static str {
-        match self.clipping {
-            Clipping::MinMax => "one step size for all time steps, from the extremes",
-            Clipping::LeastSquares => {
-                "one step size for all time steps, from the least squared error"
+        match (self.clipping, self.wide_residual) {
+            (Clipping::MinMax, true) => "one step size for all time steps, from the extremes",
+            (Clipping::MinMax, false) => {
+                "the same, with the residual in 8 bits where it enters a product"
+            }
+            (Clipping::LeastSquares, true) => "one step size for all time steps, by least squares",
+            (Clipping::LeastSquares, false) => {
+                "the same, with the residual in 8 bits where it enters a product"
             }
         }
     }
@@ -35,10 +43,9 @@ impl Method for Static {
         let merged = (0..graph.tensors.len())
             .map(|t| Statistics::merged(calibration.statistics.iter().map(|row| &row[t])))
             .collect();
-        // the same widths as the dynamic method: what differs is the dependence on the step alone
         let rules = RowRules {
             clipping: self.clipping,
-            wide_residual: true,
+            wide_residual: self.wide_residual,
         };
         Tables {
             intervals: Intervals { starts: vec![0] },

@@ -37,13 +37,29 @@ pub trait Method {
 /// All methods, the default first.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Method>> {
+    let (mse, minmax) = (Clipping::LeastSquares, Clipping::MinMax);
     vec![
-        Box::new(DynamicStep),
-        Box::new(Static {
-            clipping: Clipping::LeastSquares,
+        Box::new(DynamicStep {
+            wide_residual: true,
+        }),
+        Box::new(DynamicStep {
+            wide_residual: false,
         }),
         Box::new(Static {
-            clipping: Clipping::MinMax,
+            clipping: mse,
+            wide_residual: true,
+        }),
+        Box::new(Static {
+            clipping: minmax,
+            wide_residual: true,
+        }),
+        Box::new(Static {
+            clipping: mse,
+            wide_residual: false,
+        }),
+        Box::new(Static {
+            clipping: minmax,
+            wide_residual: false,
         }),
     ]
 }
@@ -174,5 +190,103 @@ fn operand(
                 .collect(),
         },
         Op::Resample(_) => unreachable!("resampling makes a stream"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diffuser_model::graph::TensorInfo;
+    use diffuser_model::sampling::Sampler;
+
+    use super::*;
+    use crate::calibrate::CalibrationSettings;
+
+    /// A stream that becomes an operand, whose range is 1 at four steps and 8 at four more.
+    fn example() -> (Graph, Calibration) {
+        let tensor = |name: &str, kind| TensorInfo {
+            name: name.into(),
+            kind,
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let tensors = vec![
+            tensor("sample", TensorKind::Input),
+            tensor("x", TensorKind::Stream),
+            tensor("x.input", TensorKind::Operand),
+        ];
+        let node = Node {
+            name: "x.input".into(),
+            op: Op::Quantise { resample: None },
+            inputs: vec![1],
+            output: 2,
+        };
+        let graph = Graph {
+            tensors,
+            nodes: vec![node],
+            projections: vec![],
+            output: 1,
+        };
+        let seen = |range: f32| Statistics {
+            min: -range,
+            max: range,
+            sample: (-100..=100).map(|i| range * i as f32 / 100.0).collect(),
+        };
+        let calibration = Calibration {
+            settings: CalibrationSettings {
+                sampler: Sampler::Ddim,
+                steps: 8,
+                images: 1,
+                seed: 0,
+            },
+            timesteps: (0..8).map(|i| 100 * i).collect(),
+            statistics: (0..8)
+                .map(|i| vec![seen(if i < 4 { 1.0 } else { 8.0 }); 3])
+                .collect(),
+        };
+        (graph, calibration)
+    }
+
+    /// Step of the operand at each time step.
+    fn steps(name: &str) -> Vec<f64> {
+        let (graph, calibration) = example();
+        let tables = by_name(name).expect("known").tables(&graph, &calibration);
+        let (TensorTable::Gain { gain, .. }, TensorTable::Stream { exponent }) =
+            (&tables.tensors[2], &tables.tensors[1])
+        else {
+            panic!("{name}: an operand in one plane, of a stream")
+        };
+        let step = |row: usize| f64::from(15 - exponent[row]).exp2() / f64::from(gain[row]);
+        calibration
+            .timesteps
+            .iter()
+            .map(|&t| step(tables.intervals.row(t)))
+            .collect()
+    }
+
+    #[test]
+    fn dynamic_steps_follow_the_range_and_static_ones_hold_the_largest() {
+        let near = |x: f64, want: f64| (x / want - 1.0).abs() < 0.05;
+        let fixed = steps("static-8bit");
+        assert!(fixed.iter().all(|&s| near(s, 16.0 / 254.0)), "{fixed:?}");
+        let dynamic = steps("dynamic-step-8bit");
+        // the neighbours of the change hold both ranges
+        for (i, &s) in dynamic.iter().enumerate() {
+            let range = if i < 3 { 1.0 } else { 8.0 };
+            assert!(near(s, 2.0 * range / 254.0), "{i}: {dynamic:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: std::collections::BTreeSet<_> = all().iter().map(|m| m.name()).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(by_name("dynamic").is_none());
+        let wide = by_name("dynamic-step").expect("the default");
+        let (graph, calibration) = example();
+        assert_eq!(
+            wide.tables(&graph, &calibration).tensors[2],
+            TensorTable::Planes
+        );
     }
 }
