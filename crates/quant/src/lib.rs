@@ -1,7 +1,7 @@
 //! Calibration and the quantisation methods.
 //!
-//! [`calibrate`] runs the float network along the sampler's own trajectory and keeps statistics of
-//! every tensor at every time step; a [`methods::Method`] turns them into tables; [`quantise`] adds
+//! [`calibrate()`] runs the float network along the sampler's own trajectory and keeps statistics of
+//! every tensor at every time step; a [`methods::Method`] turns them into tables; [`quantise()`] adds
 //! the weights. Knows the reference; nothing here runs when images are generated.
 
 pub mod calibrate;
