@@ -125,10 +125,7 @@ impl Outputs {
         let mut written = vec![self.grid.path().to_path_buf()];
         if let (Some((file, format)), Some(mut frames)) = (self.animation, frames) {
             // It ends on what was made, not on the last prediction of it.
-            frames.push(lay_out(
-                &images[..images.len().min(MOST_ANIMATED)],
-                arguments,
-            ));
+            frames.push(lay_out_frame(images, arguments));
             let bytes = encode_animation(&frames, format)?;
             written.push(file.path().to_path_buf());
             file.commit(&bytes)?;
@@ -164,12 +161,20 @@ fn numbered(folder: &Path, index: u64) -> PathBuf {
 
 /// One picture of all.
 fn lay_out(images: &[Image], arguments: &GenerateArgs) -> Image {
-    let columns = arguments
-        .columns
-        .map_or(default_columns(images.len()), |c| c as usize);
-    let zoom = arguments
-        .scale
-        .map_or(images.first().map_or(1, default_zoom), |s| s as usize);
+    let zoom = images.first().map_or(1, default_zoom);
+    arrange_with(images, arguments, zoom)
+}
+
+/// One frame: smaller, as every frame adds to the file.
+fn lay_out_frame(images: &[Image], arguments: &GenerateArgs) -> Image {
+    let zoom = images.first().map_or(1, default_zoom).div_ceil(2);
+    arrange_with(&images[..images.len().min(MOST_ANIMATED)], arguments, zoom)
+}
+
+fn arrange_with(images: &[Image], arguments: &GenerateArgs, default_zoom: usize) -> Image {
+    let given = |value: Option<u32>| value.map(|v| v as usize);
+    let columns = given(arguments.columns).unwrap_or(default_columns(images.len()));
+    let zoom = given(arguments.scale).unwrap_or(default_zoom);
     arrange(images, columns, zoom)
 }
 
@@ -191,7 +196,7 @@ impl Progress for Watcher<'_> {
         // Evenly, the last one included.
         let number = |i: usize| i * MOST_FRAMES.min(step.steps) / step.steps;
         if number(step.index + 1) > number(step.index) {
-            let sheet = lay_out(&step.predicted(MOST_ANIMATED), self.arguments);
+            let sheet = lay_out_frame(&step.predicted(MOST_ANIMATED), self.arguments);
             frames
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
