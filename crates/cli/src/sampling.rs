@@ -356,20 +356,14 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Noise and class of each image.
-    fn jobs(&self) -> Result<Vec<(Stream, Option<usize>)>> {
-        let profile = self.profile();
-        let latents = self.latents.map(|l| l.shape[0]);
-        if let Some(latents) = self.latents {
-            let [h, w, c] = profile.sample_shape();
-            if latents.shape[1..] != [c, h, w] {
-                return Err(Error::setting(format!(
-                    "latents of shape {:?}; expected [N, {c}, {h}, {w}] (N x C x H x W)",
-                    latents.shape
-                )));
-            }
-        }
-        let count = match (self.count, latents) {
+    /// Number of images that [`Generator::run`] will make.
+    ///
+    /// # Errors
+    ///
+    /// When there are not as many latents, or it is out of range.
+    pub fn image_count(&self) -> Result<usize> {
+        let available = self.latents.map(|l| l.shape[0]);
+        let count = match (self.count, available) {
             (Some(count), Some(there))
                 if self.first.saturating_add(count as u64) > there as u64 =>
             {
@@ -393,6 +387,22 @@ impl<'a> Generator<'a> {
                 "{count} images; expected 1 to {MAX_COUNT}"
             )));
         }
+        Ok(count)
+    }
+
+    /// Noise and class of each image.
+    fn jobs(&self) -> Result<Vec<(Stream, Option<usize>)>> {
+        let profile = self.profile();
+        if let Some(latents) = self.latents {
+            let [h, w, c] = profile.sample_shape();
+            if latents.shape[1..] != [c, h, w] {
+                return Err(Error::setting(format!(
+                    "latents of shape {:?}; expected [N, {c}, {h}, {w}] (N x C x H x W)",
+                    latents.shape
+                )));
+            }
+        }
+        let count = self.image_count()?;
         let classes: Vec<Option<usize>> = match (self.classes.as_slice(), profile.classes()) {
             ([], 0) => vec![None],
             ([], n) => (0..n).map(Some).collect(),
