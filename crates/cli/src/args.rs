@@ -117,7 +117,8 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000), help_heading = OUTPUT)]
     pub columns: Option<u32>,
 
-    /// Enlarge each pixel of grid and animation to N x N [default: about 128 pixels an image]
+    /// Enlarge each pixel of grid and animation to N x N [default: images of about 128 pixels, 64
+    /// when animated]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64), help_heading = OUTPUT)]
     pub scale: Option<u32>,
 
@@ -305,7 +306,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000), help_heading = OUTPUT)]
     pub columns: Option<u32>,
 
-    /// Enlarge each pixel to N x N [default: about 128 pixels an image]
+    /// Enlarge each pixel to N x N [default: images of about 128 pixels]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64), help_heading = OUTPUT)]
     pub scale: Option<u32>,
 

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::image::{Image, psnr};
 use crate::network::{Float, Integer, Network, output_to_real, state_from_real, state_to_real};
-use crate::sampling::{Counter, Generator, Progress, Run, picture};
+use crate::progress::{Counter, Progress};
+use crate::sampling::{Generator, Run, picture};
 
 /// The same images in both arithmetics.
 #[derive(Clone, Debug, PartialEq)]

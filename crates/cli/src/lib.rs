@@ -40,6 +40,7 @@ mod model;
 mod network;
 pub mod output;
 mod predict;
+mod progress;
 mod sampling;
 
 pub use compare::{Comparison, StepError};
@@ -54,4 +55,5 @@ pub use model::{
     CALIBRATION_IMAGES, CALIBRATION_STEPS, FloatModel, Model, Profile, QuantiseSettings,
 };
 pub use predict::Question;
-pub use sampling::{Generated, Generator, MAX_COUNT, Progress, Stepped};
+pub use progress::{Progress, Stepped};
+pub use sampling::{Generated, Generator, MAX_COUNT};

@@ -1,6 +1,5 @@
 //! Making images.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diffuser_engine::KernelChoice;
@@ -13,42 +12,10 @@ use crate::image::Image;
 use crate::model::{FloatModel, Model, Profile};
 use crate::network::{Float, Integer, Network, State, Stream};
 use crate::output::Tensor;
+use crate::progress::{Counter, Progress, Stepped};
 
 /// Most images of one run: their states are all in memory.
 pub const MAX_COUNT: usize = 100_000;
-
-/// Is told how far the work is.
-pub trait Progress: Sync {
-    /// `done` of `total` evaluations of the network are done. Called from any thread.
-    fn evaluated(&self, done: u64, total: u64) {
-        let _ = (done, total);
-    }
-
-    /// A step of the sampler is done for all images. Called in order.
-    fn stepped(&self, step: &Stepped<'_>) {
-        let _ = step;
-    }
-}
-
-/// Tells nobody.
-impl Progress for () {}
-
-/// What there is to see after a step of the sampler.
-pub struct Stepped<'a> {
-    /// The step, counted from 0.
-    pub index: usize,
-    /// Number of steps.
-    pub steps: usize,
-    predicted: &'a dyn Fn(usize) -> Vec<Image>,
-}
-
-impl Stepped<'_> {
-    /// The finished images as they are now predicted, the first `most` of them.
-    #[must_use]
-    pub fn predicted(&self, most: usize) -> Vec<Image> {
-        (self.predicted)(most)
-    }
-}
 
 /// What a run made, and how.
 #[derive(Clone, Debug)]
@@ -356,20 +323,14 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Noise and class of each image.
-    fn jobs(&self) -> Result<Vec<(Stream, Option<usize>)>> {
-        let profile = self.profile();
-        let latents = self.latents.map(|l| l.shape[0]);
-        if let Some(latents) = self.latents {
-            let [h, w, c] = profile.sample_shape();
-            if latents.shape[1..] != [c, h, w] {
-                return Err(Error::setting(format!(
-                    "latents of shape {:?}; expected [N, {c}, {h}, {w}] (N x C x H x W)",
-                    latents.shape
-                )));
-            }
-        }
-        let count = match (self.count, latents) {
+    /// Number of images that [`Generator::run`] will make.
+    ///
+    /// # Errors
+    ///
+    /// When there are not as many latents, or it is out of range.
+    pub fn image_count(&self) -> Result<usize> {
+        let available = self.latents.map(|l| l.shape[0]);
+        let count = match (self.count, available) {
             (Some(count), Some(there))
                 if self.first.saturating_add(count as u64) > there as u64 =>
             {
@@ -393,6 +354,22 @@ impl<'a> Generator<'a> {
                 "{count} images; expected 1 to {MAX_COUNT}"
             )));
         }
+        Ok(count)
+    }
+
+    /// Noise and class of each image.
+    fn jobs(&self) -> Result<Vec<(Stream, Option<usize>)>> {
+        let profile = self.profile();
+        if let Some(latents) = self.latents {
+            let [h, w, c] = profile.sample_shape();
+            if latents.shape[1..] != [c, h, w] {
+                return Err(Error::setting(format!(
+                    "latents of shape {:?}; expected [N, {c}, {h}, {w}] (N x C x H x W)",
+                    latents.shape
+                )));
+            }
+        }
+        let count = self.image_count()?;
         let classes: Vec<Option<usize>> = match (self.classes.as_slice(), profile.classes()) {
             ([], 0) => vec![None],
             ([], n) => (0..n).map(Some).collect(),
@@ -484,11 +461,7 @@ impl<'a> Generator<'a> {
                     .map(|s| picture(self.profile(), N::predicted_pixels(&s.x0)))
                     .collect()
             };
-            progress.stepped(&Stepped {
-                index,
-                steps: run.plan.len(),
-                predicted: &predicted,
-            });
+            progress.stepped(&Stepped::new(index, run.plan.len(), &predicted));
         }
         Ok(states.iter().map(|s| N::pixels(&s.x)).collect())
     }
@@ -506,26 +479,4 @@ impl Run {
 pub(crate) fn picture(profile: &Profile, pixels: Vec<u8>) -> Image {
     let [height, width, channels] = profile.sample_shape();
     Image::new(width, height, channels, pixels).expect("viewable, as was checked before sampling")
-}
-
-/// Counts evaluations for [`Progress`].
-pub(crate) struct Counter<'a> {
-    progress: &'a dyn Progress,
-    done: AtomicU64,
-    total: u64,
-}
-
-impl<'a> Counter<'a> {
-    pub fn new(progress: &'a dyn Progress, total: usize) -> Self {
-        Self {
-            progress,
-            done: AtomicU64::new(0),
-            total: total as u64,
-        }
-    }
-
-    pub fn count(&self) {
-        let done = 1 + self.done.fetch_add(1, Ordering::Relaxed);
-        self.progress.evaluated(done, self.total);
-    }
 }

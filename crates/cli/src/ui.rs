@@ -33,9 +33,9 @@ impl Ui {
         let style = ProgressStyle::with_template(style)
             .expect("the template is right")
             .progress_chars("=> ");
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
-        bar.set_message(title);
-        Bar(bar)
+        // Nothing is drawn before the first `set`: until then there is no length.
+        let bar = ProgressBar::with_draw_target(None, target);
+        Bar(bar.with_style(style).with_message(title))
     }
 
     /// A line that matters to scripts as well; only `--quiet` silences it.

@@ -173,7 +173,7 @@ fn integers_stay_close_to_float() {
     assert_eq!(steps.len(), 8);
     for step in steps {
         let error = step["output_relative_error"].as_f64().unwrap();
-        assert!(error > 0.0 && error < 0.05, "{step}");
+        assert!(error > 0.0 && error < 0.15, "{step}");
     }
     for image in report["images"].as_array().unwrap() {
         assert!(image["psnr_db"].as_f64().unwrap() > 25.0, "{image}");
@@ -221,7 +221,7 @@ fn predictions_are_close_in_both_arithmetics() {
             .sum()
     };
     let error = (sum(&|i, f| i - f) / sum(&|_, f| f)).sqrt();
-    assert!(error > 0.0 && error < 0.05, "{error}");
+    assert!(error > 0.0 && error < 0.15, "{error}");
     let scalar = predict(
         &format!("{MODEL} --kernel scalar --threads 1"),
         "scalar.safetensors",

@@ -81,6 +81,7 @@ fn every_error_is_one_line_and_leaves_nothing() {
         format!("generate {m} --animate out.mp4"),
         format!("generate {m} --animate missing/out.gif"),
         format!("generate {m} -o x.png --animate x.png"),
+        format!("generate {m} --count 100000 --steps 100 --scale 64"),
         format!("generate {m} --class bird"),
         format!("generate {m} --class do"),
         format!("generate {m} --class 3"),

@@ -1,12 +1,12 @@
 //! `diffuser compare`.
 
-use diffuser::output::{AtomicFile, Line, Plot, arrange, default_zoom, difference};
+use diffuser::output::{AtomicFile, Line, Plot, difference};
 use diffuser::{
     Comparison, FloatModel, Generator, Image, Model, Profile, Progress, Result, sha256,
 };
 use serde_json::{Value, json};
 
-use super::{check_distinct, configure, latents, quantise_once};
+use super::{Layout, check_distinct, configure, latents, quantise_once};
 use crate::args::CompareArgs;
 use crate::ui::{self, Bar, Ui};
 
@@ -40,6 +40,10 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
         given,
         DEFAULT_COUNT,
     )?;
+    let count = generator.image_count()?;
+    let columns = arguments.columns.map_or(8, |c| c as usize).min(count);
+    let cells = 3 * count.next_multiple_of(columns);
+    let layout = Layout::new(float.profile(), cells, columns, arguments.scale)?;
     let watcher = Watcher(ui.bar("comparing"));
     let comparison = generator.compare(&float, &watcher)?;
     drop(watcher);
@@ -47,7 +51,7 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
         ui.warn("the quantised file was made from other weights than those in the folder");
     }
 
-    output.commit(&sheet(&comparison, arguments).to_png())?;
+    output.commit(&sheet(&comparison, layout).to_png())?;
     if let Some(file) = plot {
         file.commit(error_plot(&comparison).to_svg().as_bytes())?;
     }
@@ -67,10 +71,9 @@ impl Progress for Watcher {
 }
 
 /// Bands of three rows: float, integer, difference.
-fn sheet(comparison: &Comparison, arguments: &CompareArgs) -> Image {
+fn sheet(comparison: &Comparison, layout: Layout) -> Image {
     let pairs: Vec<_> = comparison.float.iter().zip(&comparison.integer).collect();
-    let columns = arguments.columns.map_or(pairs.len().min(8), |c| c as usize);
-    let columns = columns.min(pairs.len());
+    let columns = layout.columns;
     let mut cells = Vec::new();
     for band in pairs.chunks(columns) {
         let float = |(f, _): &(&Image, &Image)| Image::clone(f);
@@ -82,10 +85,7 @@ fn sheet(comparison: &Comparison, arguments: &CompareArgs) -> Image {
             cells.extend(band.iter().map(|p| Some(row(p))).chain(empty));
         }
     }
-    let zoom = arguments
-        .scale
-        .map_or(default_zoom(pairs[0].0), |s| s as usize);
-    arrange(cells.iter().map(Option::as_ref), columns, zoom)
+    layout.arrange(cells.iter().map(Option::as_ref))
 }
 
 fn error_plot(comparison: &Comparison) -> Plot {

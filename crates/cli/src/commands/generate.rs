@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use diffuser::output::{
-    AnimationFormat, AtomicFile, arrange, default_columns, default_zoom, encode_animation,
-};
+use diffuser::output::{AnimationFormat, AtomicFile, default_columns, encode_animation};
 use diffuser::{Error, Generated, Generator, Image, Profile, Progress, Result, Stepped, sha256};
 use serde_json::{Value, json};
 
-use super::{check_distinct, configure, latents, open_float, open_quantised};
+use super::{Layout, check_distinct, configure, latents, open_float, open_quantised};
 use crate::args::GenerateArgs;
 use crate::ui::{self, Bar, Ui, seconds};
 
@@ -55,18 +53,19 @@ fn make(
         given,
         DEFAULT_COUNT,
     )?;
+    let layouts = layouts(profile, generator.image_count()?, arguments)?;
     let load_time = begun.elapsed();
     let watcher = Watcher {
         bar: ui.bar("generating"),
         frames: outputs.animation.is_some().then(Mutex::default),
-        arguments,
+        layout: layouts[1],
     };
     let made = generator.run_with(&watcher)?;
     let Watcher { bar, frames, .. } = watcher;
     drop(bar);
     let writing = Instant::now();
     let frames = frames.map(|f| f.into_inner().unwrap_or_else(PoisonError::into_inner));
-    let written = outputs.write(arguments, &made.images, frames)?;
+    let written = outputs.write(arguments.sampling.first, &made.images, layouts, frames)?;
     let times = [load_time, writing.elapsed(), begun.elapsed()];
     ui.note(&format!(
         "{} images in {} ({} on {} threads): {}",
@@ -117,24 +116,22 @@ impl Outputs {
     /// Writes everything and returns the paths.
     fn write(
         self,
-        arguments: &GenerateArgs,
+        first: u64,
         images: &[Image],
+        [grid, frame]: [Layout; 2],
         frames: Option<Vec<Image>>,
     ) -> Result<Vec<PathBuf>> {
-        let sheet = lay_out(images, arguments);
+        let sheet = grid.arrange(images);
         let mut written = vec![self.grid.path().to_path_buf()];
         if let (Some((file, format)), Some(mut frames)) = (self.animation, frames) {
             // It ends on what was made, not on the last prediction of it.
-            frames.push(lay_out(
-                &images[..images.len().min(MOST_ANIMATED)],
-                arguments,
-            ));
+            frames.push(frame.arrange(images.iter().take(MOST_ANIMATED)));
             let bytes = encode_animation(&frames, format)?;
             written.push(file.path().to_path_buf());
             file.commit(&bytes)?;
         }
         if let Some(folder) = &self.each {
-            for (k, image) in (arguments.sampling.first..).zip(images) {
+            for (k, image) in (first..).zip(images) {
                 let path = numbered(folder, k);
                 image.save_png(&path)?;
                 written.push(path);
@@ -162,26 +159,27 @@ fn numbered(folder: &Path, index: u64) -> PathBuf {
     folder.join(format!("{index:05}.png"))
 }
 
-/// One picture of all.
-fn lay_out(images: &[Image], arguments: &GenerateArgs) -> Image {
-    let columns = arguments
-        .columns
-        .map_or(default_columns(images.len()), |c| c as usize);
-    let zoom = arguments
-        .scale
-        .map_or(images.first().map_or(1, default_zoom), |s| s as usize);
-    arrange(images, columns, zoom)
+/// Layouts of the grid and of a frame. Frames are smaller, as each of them adds to the file.
+fn layouts(profile: &Profile, count: usize, arguments: &GenerateArgs) -> Result<[Layout; 2]> {
+    let columns = |n| arguments.columns.map_or(default_columns(n), |c| c as usize);
+    let grid = Layout::new(profile, count, columns(count), arguments.scale)?;
+    let shown = count.min(MOST_ANIMATED);
+    let mut frame = Layout::new(profile, shown, columns(shown), arguments.scale)?;
+    if arguments.scale.is_none() {
+        frame.zoom = frame.zoom.div_ceil(2);
+    }
+    Ok([grid, frame])
 }
 
 /// Moves the bar and keeps frames.
-struct Watcher<'a> {
+struct Watcher {
     bar: Bar,
     /// `None` when nothing is animated.
     frames: Option<Mutex<Vec<Image>>>,
-    arguments: &'a GenerateArgs,
+    layout: Layout,
 }
 
-impl Progress for Watcher<'_> {
+impl Progress for Watcher {
     fn evaluated(&self, done: u64, total: u64) {
         self.bar.set(done, total);
     }
@@ -191,7 +189,7 @@ impl Progress for Watcher<'_> {
         // Evenly, the last one included.
         let number = |i: usize| i * MOST_FRAMES.min(step.steps) / step.steps;
         if number(step.index + 1) > number(step.index) {
-            let sheet = lay_out(&step.predicted(MOST_ANIMATED), self.arguments);
+            let sheet = self.layout.arrange(&step.predicted(MOST_ANIMATED));
             frames
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

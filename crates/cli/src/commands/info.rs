@@ -247,14 +247,18 @@ fn text(value: &Value, layers: bool) -> String {
 }
 
 fn interval_table(rows: &[Value]) -> String {
+    let shown = rows.len().min(MOST_ROWS);
+    let omitted = match rows.len() - shown {
+        0 => String::new(),
+        _ => format!("; {shown} shown, --json has all"),
+    };
     let mut out = format!(
-        "\n{} intervals of time steps, each with its own step sizes (smallest, median, largest):\n\
+        "\n{} intervals of time steps, each with its own step sizes (smallest, median, largest{omitted}):\n\
          {:>12}   {:<30}   stream units\n",
         rows.len(),
         "time steps",
         "operand steps",
     );
-    let shown = rows.len().min(MOST_ROWS);
     for i in 0..shown {
         // Evenly, both ends included.
         let row = &rows[i * (rows.len() - 1) / (shown - 1).max(1)];

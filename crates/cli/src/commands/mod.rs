@@ -9,8 +9,8 @@ pub mod quantize;
 
 use std::path::Path;
 
-use diffuser::output::{Tensor, read_tensor};
-use diffuser::{Error, FloatModel, Generator, Model, Profile, QuantiseSettings, Result};
+use diffuser::output::{Tensor, arrange, arranged_size, default_zoom, read_tensor};
+use diffuser::{Error, FloatModel, Generator, Image, Model, Profile, QuantiseSettings, Result};
 
 use crate::args::{ExecutionArgs, SamplingArgs};
 use crate::ui::Ui;
@@ -133,6 +133,47 @@ impl ExecutionArgs {
     /// Number of threads; 0 for as many as there are processors.
     pub fn threads(self) -> usize {
         self.threads.unwrap_or(0) as usize
+    }
+}
+
+/// Most pixels of a grid: more would take gigabytes.
+const MOST_PIXELS: usize = 1 << 28;
+
+/// How pictures are laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Pictures side by side.
+    pub columns: usize,
+    /// Each pixel becomes this many pixels wide and high.
+    pub zoom: usize,
+}
+
+impl Layout {
+    /// Of `cells` pictures in `columns`, enlarged as asked for or as fits them.
+    pub fn new(
+        profile: &Profile,
+        cells: usize,
+        columns: usize,
+        scale: Option<u32>,
+    ) -> Result<Self> {
+        let [height, width, _] = profile.sample_shape();
+        let zoom = scale.map_or(default_zoom(width, height, columns), |s| s as usize);
+        let [w, h] = arranged_size([width, height], cells, columns, zoom);
+        if w.saturating_mul(h) > MOST_PIXELS {
+            return Err(Error::setting(format!(
+                "the grid would have {w} x {h} pixels, too many to hold; make fewer images at once \
+                 (--first goes on where a run ended) or reduce --scale"
+            )));
+        }
+        Ok(Self { columns, zoom })
+    }
+
+    /// The pictures as one; `None` leaves a cell empty.
+    pub fn arrange<'a, T: Into<Option<&'a Image>>>(
+        self,
+        cells: impl IntoIterator<Item = T>,
+    ) -> Image {
+        arrange(cells, self.columns, self.zoom)
     }
 }
 

@@ -21,10 +21,34 @@ pub fn default_columns(count: usize) -> usize {
         .max(1)
 }
 
-/// Enlargement that makes small pictures easy to look at: at least 128 pixels wide and high.
+/// Widest grid that [`default_zoom`] makes of more than bare pixels.
+const WIDEST: usize = 4096;
+
+/// Enlargement that makes small pictures easy to look at, 128 pixels wide and high, where the grid
+/// does not get too wide.
 #[must_use]
-pub fn default_zoom(image: &Image) -> usize {
-    (128 / image.width().min(image.height())).clamp(1, 16)
+pub fn default_zoom(width: usize, height: usize, columns: usize) -> usize {
+    let wanted = (128 / width.min(height).max(1)).clamp(1, 16);
+    (1..=wanted)
+        .rev()
+        .find(|zoom| columns * (width * zoom + GAP) + GAP <= WIDEST)
+        .unwrap_or(1)
+}
+
+/// Width and height of what [`arrange`] makes of so many pictures of one size.
+#[must_use]
+pub fn arranged_size(
+    [width, height]: [usize; 2],
+    cells: usize,
+    columns: usize,
+    zoom: usize,
+) -> [usize; 2] {
+    let columns = columns.clamp(1, cells.max(1));
+    let rows = cells.div_ceil(columns);
+    [
+        columns * (width * zoom + GAP) + GAP,
+        rows * (height * zoom + GAP) + GAP,
+    ]
 }
 
 /// Pictures as one, row by row, each pixel `zoom` x `zoom` pixels; `None` leaves a cell empty.
@@ -46,17 +70,12 @@ pub fn arrange<'a, T: Into<Option<&'a Image>>>(
 ) -> Image {
     let cells: Vec<Option<&Image>> = cells.into_iter().map(Into::into).collect();
     let (columns, zoom) = (columns.clamp(1, cells.len().max(1)), zoom.max(1));
-    let rows = cells.len().div_ceil(columns);
     let most = |f: fn(&Image) -> usize| cells.iter().flatten().map(|&i| f(i)).max().unwrap_or(1);
-    let (w, h) = (most(Image::width) * zoom, most(Image::height) * zoom);
+    let [width, height] = [most(Image::width), most(Image::height)];
+    let (w, h) = (width * zoom, height * zoom);
     let channels = most(Image::channels);
-    let mut sheet = Image::filled(
-        columns * (w + GAP) + GAP,
-        rows * (h + GAP) + GAP,
-        channels,
-        BACKGROUND,
-    );
-    let width = sheet.width();
+    let [width, height] = arranged_size([width, height], cells.len(), columns, zoom);
+    let mut sheet = Image::filled(width, height, channels, BACKGROUND);
     for (i, image) in cells.iter().enumerate() {
         let Some(image) = image else { continue };
         let left = (i % columns) * (w + GAP) + GAP;
@@ -162,6 +181,16 @@ mod tests {
         let sheet = arrange(&[colour, Image::filled(1, 1, 1, 9)], 2, 1);
         assert_eq!(sheet.pixel(GAP, GAP), [1, 2, 3]);
         assert_eq!(sheet.pixel(2 * GAP + 1, GAP), [9, 9, 9]);
+    }
+
+    #[test]
+    fn zoom_makes_small_pictures_large_and_many_pictures_small() {
+        assert_eq!(default_zoom(32, 32, 4), 4);
+        assert_eq!(default_zoom(8, 16, 4), 16);
+        assert_eq!(default_zoom(1, 1, 1), 16);
+        assert_eq!(default_zoom(256, 256, 1), 1);
+        assert_eq!(default_zoom(32, 32, 40), 3);
+        assert_eq!(default_zoom(32, 32, 1000), 1);
     }
 
     #[test]

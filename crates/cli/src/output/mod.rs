@@ -11,7 +11,7 @@ mod tensors;
 
 pub use animation::{AnimationFormat, encode_animation};
 pub use atomic::{AtomicFile, remove_unfinished};
-pub use grid::{arrange, default_columns, default_zoom, difference, encode_png};
+pub use grid::{arrange, arranged_size, default_columns, default_zoom, difference, encode_png};
 pub use plot::{Line, Plot};
 pub(crate) use tensors::read_bounded;
 pub use tensors::{Tensor, read_tensor, write_tensor};

@@ -125,7 +125,7 @@ impl Plot {
     ) -> String {
         let longest = self.lines.iter().map(|l| l.name.chars().count()).max();
         let (w, h) = (
-            46.0 + 6.6 * longest.unwrap_or(0) as f64,
+            50.0 + 7.2 * longest.unwrap_or(0) as f64,
             10.0 + 20.0 * self.lines.len() as f64,
         );
         let bottom = HEIGHT - BOTTOM;
