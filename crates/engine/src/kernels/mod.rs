@@ -9,6 +9,9 @@ mod avx512;
 mod portable;
 mod scalar;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use diffuser_model::step::AttentionStep;
