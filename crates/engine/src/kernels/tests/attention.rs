@@ -3,7 +3,7 @@
 use diffuser_model::step::AttentionStep;
 use diffuser_spec::Multiplier;
 
-use super::{Random, buffer, others, scalar, written};
+use super::{Random, all, buffer, others, scalar, written};
 use crate::kernels::{AttentionJob, Kernels};
 use crate::layout::{Layout, Operand, row_chunks};
 
@@ -127,7 +127,7 @@ fn equal_logits_give_the_mean() {
     };
     // (10 + 30 + 50 + 70) / 4, (-20 + 40 - 60 + 120) / 4
     let want = [40, 20].repeat(4);
-    for (name, kernels) in others().chain([(Default::default(), scalar())]) {
+    for (name, kernels) in all() {
         assert_eq!(case.run(&*kernels), want, "{name}");
     }
 }
@@ -147,7 +147,7 @@ fn the_largest_logit_takes_all() {
             gain: 128,
         },
     };
-    for (name, kernels) in others().chain([(Default::default(), scalar())]) {
+    for (name, kernels) in all() {
         assert_eq!(case.run(&*kernels)[..2], [-7, 5], "{name}");
     }
 }

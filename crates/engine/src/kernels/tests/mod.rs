@@ -4,6 +4,7 @@ mod attention;
 mod conv;
 mod norm;
 
+use super::portable::Portable;
 use super::{Kernels, make};
 use crate::choice::KernelChoice;
 use crate::layout::{Layout, Operand, OperandRows, fill_border, row_chunks};
@@ -41,10 +42,17 @@ fn scalar() -> Box<dyn Kernels> {
 }
 
 /// Every other set that this machine can run, with its name.
-fn others() -> impl Iterator<Item = (KernelChoice, Box<dyn Kernels>)> {
+fn others() -> impl Iterator<Item = (&'static str, Box<dyn Kernels>)> {
     let all = KernelChoice::ALL.into_iter();
+    let baseline: Box<dyn Kernels> = Box::new(Portable::baseline());
     all.filter(|&k| k != KernelChoice::Scalar)
-        .filter_map(|k| Some((k, make(k)?)))
+        .filter_map(|k| Some((k.name(), make(k)?)))
+        .chain([("portable without AVX2", baseline)])
+}
+
+/// Every set, the oracle too.
+fn all() -> impl Iterator<Item = (&'static str, Box<dyn Kernels>)> {
+    others().chain([("scalar", scalar())])
 }
 
 /// An operand's buffer with noise wherever no value, border or read-ahead has to be.

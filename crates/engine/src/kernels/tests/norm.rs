@@ -2,7 +2,7 @@
 
 use diffuser_spec::norm::{Affine, Sums};
 
-use super::{Random, others, scalar, whole, written};
+use super::{Random, all, others, scalar, whole, written};
 use crate::kernels::{Kernels, NormaliseJob};
 use crate::layout::{Layout, Operand};
 
@@ -62,7 +62,7 @@ fn long_sums_do_not_overflow() {
                 sum: v * pixels as i64 - 5,
                 sum_sq: (v * v) as u64 * pixels as u64 + 3,
             };
-            for (name, kernels) in others().chain([(Default::default(), scalar())]) {
+            for (name, kernels) in all() {
                 let got = sums(&*kernels, &vec![value; pixels * 2], 2);
                 assert_eq!(got, [want; 2], "{name}");
             }
@@ -180,7 +180,7 @@ fn maps_of_any_size() {
 fn quantisation_and_planes_of_every_word() {
     let x = all_words();
     let n = x.len();
-    let all = |kernels: &dyn Kernels, gain, zero_point| {
+    let each = |kernels: &dyn Kernels, gain, zero_point| {
         let (mut one, mut high, mut low) = (vec![0; n], vec![0; n], vec![0; n]);
         kernels.quantise(&x, gain, zero_point, &mut one);
         kernels.stream_planes(&x, &mut high, &mut low);
@@ -188,7 +188,7 @@ fn quantisation_and_planes_of_every_word() {
         [one, high, low].map(|v| v.into_iter().map(|b| (b ^ flip) as i8).collect::<Vec<_>>())
     };
     for (gain, zero_point) in [(1, 0), (127, 3), (9000, -127), (i16::MAX, 127)] {
-        let want = all(&*scalar(), gain, zero_point);
+        let want = each(&*scalar(), gain, zero_point);
         for (i, &v) in x.iter().enumerate() {
             let both = 128 * i32::from(want[1][i]) + i32::from(want[2][i]);
             assert_eq!(both, ((i32::from(v) + 1) >> 1).clamp(-16_319, 16_319));
@@ -196,7 +196,7 @@ fn quantisation_and_planes_of_every_word() {
             assert_eq!(i32::from(want[0][i]), code.clamp(-127, 127));
         }
         for (name, kernels) in others() {
-            assert!(all(&*kernels, gain, zero_point) == want, "{name}");
+            assert!(each(&*kernels, gain, zero_point) == want, "{name}");
         }
     }
 }
@@ -210,7 +210,7 @@ fn nothing_else_is_written() {
         channels: 5,
         padding: [1; 4],
     };
-    for (name, kernels) in others().chain([(Default::default(), scalar())]) {
+    for (name, kernels) in all() {
         let mut bytes = vec![0x55; layout.bytes(1)];
         let maps = [Affine::default(); 5];
         let job = NormaliseJob {
