@@ -151,3 +151,24 @@ fn buffers_are_used_again() {
     let used = engine.workspace().bytes();
     assert!(used < all, "{used} bytes for tensors of {all}");
 }
+
+/// The output may be made before other nodes run: its buffer is not used again.
+#[test]
+fn an_early_output_survives() {
+    for seed in 0..20 {
+        let mut n = Network::random(seed, [5, 4, 3], &[4, 7], 8);
+        let first = n.graph.nodes.iter().map(|node| node.output);
+        let is_stream = |t: &usize| n.graph.tensors[*t].kind == TensorKind::Stream;
+        n.graph.output = first.into_iter().find(is_stream).expect("a stream");
+        let (step, state) = (n.step(), n.state());
+        let engine = engine(&n, KernelChoice::Scalar);
+        let mut made = Vec::new();
+        let mut observer = |id: usize, view: TensorView<'_>| match view {
+            TensorView::Stream(x) if id == n.graph.output => made = x.to_vec(),
+            _ => {}
+        };
+        let mut ws = engine.workspace();
+        let out = engine.evaluate_observed(&state, &step, &mut ws, &mut observer);
+        assert_eq!(out.expect("the step fits"), made);
+    }
+}

@@ -9,6 +9,9 @@ mod avx512;
 mod portable;
 mod scalar;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use diffuser_model::step::AttentionStep;
@@ -24,7 +27,7 @@ pub(crate) fn make(choice: KernelChoice) -> Option<Box<dyn Kernels>> {
     match choice.resolved() {
         KernelChoice::Auto => None,
         KernelChoice::Avx512Vnni => avx512(),
-        KernelChoice::Portable => Some(Box::new(portable::Portable)),
+        KernelChoice::Portable => Some(Box::new(portable::Portable::new())),
         KernelChoice::Scalar => Some(Box::new(scalar::Scalar)),
     }
 }
@@ -63,7 +66,7 @@ pub(crate) struct ConvShape {
 pub(crate) enum Packed {
     /// As they came: `out x kernel x kernel x in`.
     Plain(Vec<i8>),
-    /// `out x kernel x (kernel * spare-padded in)`, widened.
+    /// `out x kernel x kernel x in`, widened, channels padded to a multiple of four.
     Words(Vec<i16>),
     /// Lines of 16 outputs times 4 inputs.
     #[cfg(target_arch = "x86_64")]

@@ -1,86 +1,267 @@
-//! Fast Rust without machine-specific code: dot products of 16-bit words, which compilers turn into
+//! Fast Rust without machine-specific code: products of 16-bit words, which compilers turn into
 //! multiply-add instructions on every machine, and loops over channels for the rest.
+//!
+//! On x86-64 the same code is compiled once more for AVX2, and that is used where the CPU has it.
 
 use diffuser_spec::conv::{requantise, residual, to_stream};
 use diffuser_spec::norm::Sums;
 use diffuser_spec::softmax::{row_reciprocal, weight, weighted_mean};
-use diffuser_spec::{operand, saturate_operand, silu::silu};
+use diffuser_spec::{operand, saturate_i16, saturate_operand, silu::silu};
 
 use super::{AttentionJob, ConvJob, ConvOutput, ConvShape, Kernels, NormaliseJob, Packed};
 use crate::layout::{Operand, OperandRows, STEP};
 
-pub(crate) struct Portable;
+/// The plain code, or the same with AVX2.
+pub(crate) struct Portable {
+    /// Never true where the CPU lacks it.
+    #[cfg(target_arch = "x86_64")]
+    avx2: bool,
+}
+
+impl Portable {
+    pub fn new() -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            avx2: is_x86_feature_detected!("avx2"),
+        }
+    }
+
+    /// Without AVX2, to test what machines without it run.
+    #[cfg(test)]
+    pub fn baseline() -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            avx2: false,
+        }
+    }
+}
 
 /// Channels whose sums are held at a time.
 const LANES: usize = 16;
 
-/// Output channels that share the reading of one input row.
-const OUTPUTS: usize = 4;
+/// Rows of the left matrix that are multiplied with one pass over the right one.
+const GROUP: usize = 8;
 
-/// Dot products of one input with some weights.
+/// Rows of the left and of the right matrix whose products are summed at once: eight sums and the
+/// six words that they need fit the 16 registers that most machines have.
+const BLOCK: (usize, usize) = (4, 2);
+
+/// Calls `sink(i, j, sum)` with the product of each row of `x` with each row of `w`, rows of length `k`.
 ///
 /// 32-bit sums modulo `2^32`: exact, because the whole sum fits.
 #[inline(always)]
-fn dots<const N: usize>(x: &[i16], w: [&[i16]; N]) -> [i32; N] {
-    w.map(|w| {
-        x.iter().zip(w).fold(0i32, |sum, (&x, &w)| {
-            sum.wrapping_add(i32::from(x) * i32::from(w))
-        })
-    })
-}
-
-/// Both planes as one value: `128 * high + low` fits 15 bits, and a product with a weight 22.
-fn word(input: &Operand<'_>, at: usize) -> i16 {
-    let code = |at: usize| i16::from((input.bytes[at] ^ input.flip) as i8);
-    if input.planes == 2 {
-        128 * code(at) + code(at + input.layout.plane())
-    } else {
-        code(at)
+fn products(x: &[i16], w: &[i16], k: usize, mut sink: impl FnMut(usize, usize, i32)) {
+    let (rows, columns) = (x.len() / k, w.len() / k);
+    for j in (0..columns).step_by(BLOCK.1) {
+        for i in (0..rows).step_by(BLOCK.0) {
+            // at an edge the last row is taken again, and its sums are dropped
+            let left: [&[i16]; BLOCK.0] =
+                std::array::from_fn(|p| &x[(i + p).min(rows - 1) * k..][..k]);
+            let right: [&[i16]; BLOCK.1] =
+                std::array::from_fn(|o| &w[(j + o).min(columns - 1) * k..][..k]);
+            let mut acc = [[0i32; BLOCK.1]; BLOCK.0];
+            for t in 0..k {
+                for p in 0..BLOCK.0 {
+                    for o in 0..BLOCK.1 {
+                        let product = i32::from(left[p][t]) * i32::from(right[o][t]);
+                        acc[p][o] = acc[p][o].wrapping_add(product);
+                    }
+                }
+            }
+            for (p, acc) in acc.iter().enumerate().take(rows - i) {
+                for (o, &acc) in acc.iter().enumerate().take(columns - j) {
+                    sink(i + p, j + o, acc);
+                }
+            }
+        }
     }
 }
 
-/// Padded input rows `first..first + rows` of a convolution, counted from its own padding, widened.
-fn words(job: &ConvJob<'_>, first: usize, rows: usize) -> (Vec<i16>, usize) {
-    let (l, s) = (&job.input.layout, &job.shape);
-    let columns = (s.out_width - 1) * s.stride + s.kernel;
-    let row = columns * l.pixel();
-    let mut out = Vec::with_capacity(rows * row);
-    for y in first..first + rows {
-        let y = y as isize - s.padding[0] as isize;
-        let start = l.offset(y, -(s.padding[1] as isize));
-        out.extend((start..start + row).map(|at| word(&job.input, at)));
-    }
-    (out, row)
-}
-
-/// Requantise and store `acc` as output channels from `c` on.
+/// Widen a run of an operand; of two planes the value, `128 * high + low`, which fits 15 bits.
 #[inline(always)]
-fn store(
-    job: &ConvJob<'_>,
-    output: &mut ConvOutput<'_>,
-    row: usize,
-    x: usize,
-    c: usize,
-    acc: &[i32],
-) {
-    let s = &job.shape;
-    let (bias, multiplier) = (&job.bias[c..], &job.multiplier[c..]);
-    match output {
-        ConvOutput::Stream { out, residual: r } => {
-            let first = (row * s.out_width + x) * s.out_channels + c;
-            for (i, o) in out[first..first + acc.len()].iter_mut().enumerate() {
-                let r = r.map_or(0, |r| residual(r.values[first + i], r.shift));
-                *o = to_stream(requantise(acc[i], bias[i], multiplier[i]), r);
+fn widen(input: &Operand<'_>, at: usize, out: &mut [i16]) {
+    let plane = |p: usize| &input.bytes[at + p * input.layout.plane()..][..out.len()];
+    let word = |b: u8| i16::from((b ^ input.flip) as i8);
+    if input.planes == 2 {
+        let (high, low) = (plane(0), plane(1));
+        for ((o, &h), &l) in out.iter_mut().zip(high).zip(low) {
+            *o = 128 * word(h) + word(l);
+        }
+    } else {
+        let bytes = plane(0);
+        out.iter_mut().zip(bytes).for_each(|(o, &b)| *o = word(b));
+    }
+}
+
+#[inline(always)]
+fn conv(job: ConvJob<'_>, mut output: ConvOutput<'_>) {
+    let Packed::Words(weights) = job.weights else {
+        unreachable!("weights are packed by the same kernels");
+    };
+    let (s, l) = (&job.shape, &job.input.layout);
+    let run = s.kernel * l.pixel();
+    let k = s.kernel * run;
+    let start = |i: usize, padding: usize| (i * s.stride) as isize - padding as isize;
+    let pixels = job.rows.len() * s.out_width;
+    let mut patches = vec![0i16; GROUP.min(pixels) * k];
+    for first in (0..pixels).step_by(GROUP) {
+        let n = GROUP.min(pixels - first);
+        for (p, patch) in (first..first + n).zip(patches.chunks_exact_mut(k)) {
+            let (y, x) = (job.rows.start + p / s.out_width, p % s.out_width);
+            let at = l.offset(start(y, s.padding[0]), start(x, s.padding[1]));
+            for (ky, out) in patch.chunks_exact_mut(run).enumerate() {
+                widen(&job.input, at + ky * l.row(), out);
             }
         }
-        ConvOutput::Operand(out) => {
-            let flip = out.flip;
-            for (i, o) in out.pixel(row, x)[c..c + acc.len()].iter_mut().enumerate() {
-                let y = requantise(acc[i], bias[i], multiplier[i]);
-                *o = saturate_operand(y) as u8 ^ flip;
+        products(&patches[..n * k], weights, k, |p, c, acc| {
+            let y = requantise(acc, job.bias[c], job.multiplier[c]);
+            let p = first + p;
+            match &mut output {
+                ConvOutput::Stream { out, residual: r } => {
+                    let i = p * s.out_channels + c;
+                    out[i] = to_stream(y, r.map_or(0, |r| residual(r.values[i], r.shift)));
+                }
+                ConvOutput::Operand(out) => {
+                    let flip = out.flip;
+                    let pixel = out.pixel(p / s.out_width, p % s.out_width);
+                    pixel[c] = saturate_operand(y) as u8 ^ flip;
+                }
             }
+        });
+    }
+}
+
+/// Exact sums a channel, some channels at a time so that the sums stay in registers.
+#[inline(always)]
+fn sums(x: &[i16], sums: &mut [Sums]) {
+    let channels = sums.len();
+    for (block, sums) in sums.chunks_mut(LANES).enumerate() {
+        let mut sum = [0i64; LANES];
+        let mut sum_sq = [0u64; LANES];
+        let mut add = |c: usize, v: i16| {
+            let v = i32::from(v);
+            sum[c] += i64::from(v);
+            // at most 2^30
+            sum_sq[c] += u64::from((v * v) as u32);
+        };
+        for pixel in x.chunks_exact(channels) {
+            let own = &pixel[block * LANES..][..sums.len()];
+            match own.as_array::<LANES>() {
+                Some(own) => (0..LANES).for_each(|c| add(c, own[c])),
+                None => own.iter().enumerate().for_each(|(c, &v)| add(c, v)),
+            }
+        }
+        for (c, s) in sums.iter_mut().enumerate() {
+            *s = s.plus(Sums {
+                sum: sum[c],
+                sum_sq: sum_sq[c],
+            });
         }
     }
+}
+
+#[inline(always)]
+fn normalise(job: NormaliseJob<'_>, mut out: OperandRows<'_>) {
+    let flip = out.flip;
+    for (i, pixel) in job.x.chunks_exact(job.maps.len()).enumerate() {
+        let bytes = out.pixel(i / job.width, i % job.width);
+        for ((b, &v), map) in bytes.iter_mut().zip(pixel).zip(job.maps) {
+            // 2^30 + 2^29 + 2^21: 32 bits are enough, see `Affine`
+            let round = (1 << map.shift) >> 1;
+            let u = (i32::from(v) * i32::from(map.a) + map.b + round) >> map.shift;
+            let u = saturate_i16(u);
+            let u = if job.silu { silu(u) } else { u };
+            *b = operand::quantise(u, job.gain, job.zero_point) as u8 ^ flip;
+        }
+    }
+}
+
+#[inline(always)]
+fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
+    let l = job.q.layout;
+    let (keys, head, flip) = (l.height * l.width, l.channels / job.heads, out.flip);
+    // one head's channels of positions `p..`
+    let gather = |of: &Operand<'_>, first: usize, p: usize, out: &mut [i16]| {
+        for (p, out) in (p..).zip(out.chunks_exact_mut(head)) {
+            let at = l.offset((p / l.width) as isize, (p % l.width) as isize);
+            widen(of, at + first, out);
+        }
+    };
+    let mut queries = vec![0i16; GROUP * head];
+    let mut matrix = vec![0i16; keys * head];
+    let mut columns = vec![0i16; keys * head];
+    let mut logits = vec![0i32; GROUP * keys];
+    let mut e = vec![0i16; GROUP * keys];
+    for first in (0..l.channels).step_by(head) {
+        gather(&job.v, first, 0, &mut matrix);
+        for (p, row) in matrix.chunks_exact(head).enumerate() {
+            row.iter()
+                .enumerate()
+                .for_each(|(c, &v)| columns[c * keys + p] = v);
+        }
+        gather(&job.k, first, 0, &mut matrix);
+        let own = job.rows.start * l.width..job.rows.end * l.width;
+        for start in own.clone().step_by(GROUP) {
+            let n = GROUP.min(own.end - start);
+            gather(&job.q, first, start, &mut queries[..n * head]);
+            products(&queries[..n * head], &matrix, head, |i, j, acc| {
+                logits[i * keys + j] = acc;
+            });
+            let mut reciprocals = [row_reciprocal(1); GROUP];
+            let rows = logits.chunks_exact(keys).zip(e.chunks_exact_mut(keys));
+            for ((logits, e), r) in rows.zip(&mut reciprocals).take(n) {
+                let max = logits.iter().copied().max().unwrap_or(0);
+                for (e, &l) in e.iter_mut().zip(logits) {
+                    *e = weight(max.abs_diff(l), job.step.to_log2).into();
+                }
+                *r = row_reciprocal(e.iter().map(|&e| e as u32).sum());
+            }
+            products(&e[..n * keys], &columns, keys, |i, c, acc| {
+                let p = start - own.start + i;
+                let mean = weighted_mean(acc, reciprocals[i]);
+                let pixel = out.pixel(p / l.width, p % l.width);
+                pixel[first + c] = operand::quantise(mean, job.step.gain, 0) as u8 ^ flip;
+            });
+        }
+    }
+}
+
+/// The functions above, compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{AttentionJob, ConvJob, ConvOutput, NormaliseJob, OperandRows, Sums};
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn conv(job: ConvJob<'_>, output: ConvOutput<'_>) {
+        super::conv(job, output);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn sums(x: &[i16], sums: &mut [Sums]) {
+        super::sums(x, sums);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn normalise(job: NormaliseJob<'_>, out: OperandRows<'_>) {
+        super::normalise(job, out);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn attention(job: AttentionJob<'_>, out: OperandRows<'_>) {
+        super::attention(job, out);
+    }
+}
+
+/// Call a function in its AVX2 form if `self` says that the CPU has it.
+macro_rules! fastest {
+    ($self:ident, $function:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if $self.avx2 {
+            // SAFETY: the field is set only where the CPU has AVX2.
+            return unsafe { avx2::$function($($argument),*) };
+        }
+        $function($($argument),*)
+    }};
 }
 
 impl Kernels for Portable {
@@ -98,135 +279,19 @@ impl Kernels for Portable {
         Packed::Words(words)
     }
 
-    fn conv(&self, job: ConvJob<'_>, mut output: ConvOutput<'_>) {
-        let Packed::Words(weights) = job.weights else {
-            unreachable!("weights are packed by the same kernels");
-        };
-        let s = &job.shape;
-        let run = s.kernel * job.input.layout.pixel();
-        let per_output = s.kernel * run;
-        for (row, y) in job.rows.clone().enumerate() {
-            let (input, stride) = words(&job, y * s.stride, s.kernel);
-            let mut c = 0;
-            for weights in weights.chunks(OUTPUTS * per_output) {
-                let n = weights.len() / per_output;
-                for x in 0..s.out_width {
-                    let start = x * s.stride * job.input.layout.pixel();
-                    let mut acc = [0i32; OUTPUTS];
-                    for ky in 0..s.kernel {
-                        let x = &input[ky * stride + start..][..run];
-                        let w = |i: usize| &weights[i * per_output + ky * run..][..run];
-                        if n == OUTPUTS {
-                            let sums = dots(x, [w(0), w(1), w(2), w(3)]);
-                            (acc.iter_mut().zip(sums)).for_each(|(a, s)| *a = a.wrapping_add(s));
-                        } else {
-                            for (i, a) in acc[..n].iter_mut().enumerate() {
-                                *a = a.wrapping_add(dots(x, [w(i)])[0]);
-                            }
-                        }
-                    }
-                    store(&job, &mut output, row, x, c, &acc[..n]);
-                }
-                c += n;
-            }
-        }
+    fn conv(&self, job: ConvJob<'_>, output: ConvOutput<'_>) {
+        fastest!(self, conv(job, output))
     }
 
-    fn sums(&self, x: &[i16], sums: &mut [Sums]) {
-        channel_sums(x, sums);
+    fn sums(&self, x: &[i16], own: &mut [Sums]) {
+        fastest!(self, sums(x, own))
     }
 
-    fn normalise(&self, job: NormaliseJob<'_>, mut out: OperandRows<'_>) {
-        let flip = out.flip;
-        for (i, pixel) in job.x.chunks_exact(job.maps.len()).enumerate() {
-            let bytes = out.pixel(i / job.width, i % job.width);
-            for ((b, &v), map) in bytes.iter_mut().zip(pixel).zip(job.maps) {
-                // 2^30 + 2^29 + 2^21: 32 bits are enough, see `Affine`
-                let round = (1 << map.shift) >> 1;
-                let u = (i32::from(v) * i32::from(map.a) + map.b + round) >> map.shift;
-                let u = diffuser_spec::saturate_i16(u);
-                let u = if job.silu { silu(u) } else { u };
-                *b = operand::quantise(u, job.gain, job.zero_point) as u8 ^ flip;
-            }
-        }
+    fn normalise(&self, job: NormaliseJob<'_>, out: OperandRows<'_>) {
+        fastest!(self, normalise(job, out))
     }
 
-    fn attention(&self, job: AttentionJob<'_>, mut out: OperandRows<'_>) {
-        let layout = job.q.layout;
-        let positions = layout.height * layout.width;
-        let (head, flip) = (layout.channels / job.heads, out.flip);
-        let widened =
-            |x: &Operand<'_>| -> Vec<i16> { x.dense(0).into_iter().map(i16::from).collect() };
-        let [q, k, v] = [&job.q, &job.k, &job.v].map(widened);
-        let of = |x: &'_ [i16], p: usize, first: usize| -> [usize; 2] {
-            debug_assert!(x.len() == positions * layout.channels);
-            let start = p * layout.channels + first;
-            [start, start + head]
-        };
-        let mut columns = vec![0i16; head * positions];
-        let mut logits = vec![0i32; positions];
-        let mut e = vec![0i16; positions];
-        for first in (0..layout.channels).step_by(head) {
-            for (c, column) in columns.chunks_exact_mut(positions).enumerate() {
-                for (p, o) in column.iter_mut().enumerate() {
-                    *o = v[p * layout.channels + first + c];
-                }
-            }
-            for (row, y) in job.rows.clone().enumerate() {
-                for x in 0..layout.width {
-                    let [a, b] = of(&q, y * layout.width + x, first);
-                    for (p, l) in logits.iter_mut().enumerate() {
-                        let [c, d] = of(&k, p, first);
-                        *l = dots(&q[a..b], [&k[c..d]])[0];
-                    }
-                    let max = logits.iter().copied().max().unwrap_or(0);
-                    for (e, &l) in e.iter_mut().zip(&logits) {
-                        *e = weight(max.abs_diff(l), job.step.to_log2).into();
-                    }
-                    let sum: i32 = e.iter().map(|&e| i32::from(e)).sum();
-                    let reciprocal = row_reciprocal(sum as u32);
-                    let pixel = &mut out.pixel(row, x)[first..first + head];
-                    for (b, column) in pixel.iter_mut().zip(columns.chunks_exact(positions)) {
-                        let mean = weighted_mean(dots(&e, [column])[0], reciprocal);
-                        *b = operand::quantise(mean, job.step.gain, 0) as u8 ^ flip;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Exact sums a channel, some channels at a time so that the sums stay in registers.
-#[inline(always)]
-pub(super) fn channel_sums(x: &[i16], sums: &mut [Sums]) {
-    let channels = sums.len();
-    for (block, sums) in sums.chunks_mut(LANES).enumerate() {
-        let mut sum = [0i64; LANES];
-        let mut sum_sq = [0u64; LANES];
-        if sums.len() == LANES {
-            for pixel in x.chunks_exact(channels) {
-                let pixel = &pixel[block * LANES..][..LANES];
-                for c in 0..LANES {
-                    let v = i32::from(pixel[c]);
-                    sum[c] += i64::from(v);
-                    // at most 2^30
-                    sum_sq[c] += u64::from((v * v) as u32);
-                }
-            }
-        } else {
-            for pixel in x.chunks_exact(channels) {
-                for (c, &v) in pixel[block * LANES..].iter().enumerate() {
-                    let v = i32::from(v);
-                    sum[c] += i64::from(v);
-                    sum_sq[c] += u64::from((v * v) as u32);
-                }
-            }
-        }
-        for (c, s) in sums.iter_mut().enumerate() {
-            *s = s.plus(Sums {
-                sum: sum[c],
-                sum_sq: sum_sq[c],
-            });
-        }
+    fn attention(&self, job: AttentionJob<'_>, out: OperandRows<'_>) {
+        fastest!(self, attention(job, out))
     }
 }

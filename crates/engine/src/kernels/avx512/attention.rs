@@ -17,27 +17,71 @@ use crate::layout::{Operand, OperandRows, STEP};
 /// Outputs of one tile: keys of the first product, channels of the second.
 const BLOCK: usize = MAX_BLOCKS * LANES;
 
-/// A matrix of `outputs` rows and `inputs` columns in lines, 32 rows at a time.
-fn pack(outputs: usize, inputs: usize, at: impl Fn(usize, usize) -> i8) -> Vec<Line> {
-    let steps = inputs.div_ceil(STEP);
-    let mut lines = vec![Line::ZERO; outputs.div_ceil(BLOCK) * steps * MAX_BLOCKS];
-    for o in 0..outputs {
-        let (block, lane) = (o % BLOCK / LANES, o % LANES);
-        for i in 0..inputs {
-            let line = (o / BLOCK * steps + i / STEP) * MAX_BLOCKS + block;
-            lines[line].0[lane * STEP + i % STEP] = at(o, i);
+/// Where `outputs` rows of `inputs` columns lie in lines, 32 rows at a time.
+#[derive(Clone, Copy)]
+struct Matrix {
+    outputs: usize,
+    steps: usize,
+}
+
+impl Matrix {
+    const fn new(outputs: usize, inputs: usize) -> Self {
+        let steps = inputs.div_ceil(STEP);
+        Self { outputs, steps }
+    }
+
+    fn zeros(self) -> Vec<Line> {
+        vec![Line::ZERO; self.outputs.div_ceil(BLOCK) * self.steps * MAX_BLOCKS]
+    }
+
+    /// The line of 16 outputs around `output`.
+    const fn line(self, output: usize, step: usize) -> usize {
+        (output / BLOCK * self.steps + step) * MAX_BLOCKS + output % BLOCK / LANES
+    }
+}
+
+/// Bytes of one head at each position in turn.
+fn positions<'a>(x: &Operand<'a>, channel: usize, head: usize) -> impl Iterator<Item = &'a [u8]> {
+    let (l, bytes) = (x.layout, x.bytes);
+    (0..l.height).flat_map(move |y| {
+        let row = l.offset(y as isize, 0) + channel;
+        (0..l.width).map(move |x| &bytes[row + x * l.pixel()..][..head])
+    })
+}
+
+/// Keys as rows, and 128 times the sum of each: what queries that are 128 too large add.
+fn pack_keys(
+    k: &Operand<'_>,
+    matrix: Matrix,
+    channel: usize,
+    head: usize,
+) -> (Vec<Line>, Vec<i32>) {
+    let mut lines = matrix.zeros();
+    let mut excess = vec![0; matrix.outputs.next_multiple_of(BLOCK)];
+    for (p, key) in positions(k, channel, head).enumerate() {
+        for (step, four) in key.chunks(STEP).enumerate() {
+            let line = &mut lines[matrix.line(p, step)].0[p % LANES * STEP..];
+            for (to, &b) in line.iter_mut().zip(four) {
+                *to = (b ^ FLIP) as i8;
+            }
+        }
+        excess[p] = key.iter().map(|&b| 128 * i32::from((b ^ FLIP) as i8)).sum();
+    }
+    (lines, excess)
+}
+
+/// Values as columns: each channel is an output, each position an input.
+fn pack_values(v: &Operand<'_>, matrix: Matrix, channel: usize, head: usize) -> Vec<Line> {
+    let mut lines = matrix.zeros();
+    for (p, value) in positions(v, channel, head).enumerate() {
+        for (block, part) in value.chunks(LANES).enumerate() {
+            let line = &mut lines[matrix.line(block * LANES, p / STEP)].0;
+            for (to, &b) in line[p % STEP..].iter_mut().step_by(STEP).zip(part) {
+                *to = (b ^ FLIP) as i8;
+            }
         }
     }
     lines
-}
-
-/// Bytes of an operand of one plane, by position and channel.
-fn reader<'a>(x: &'a Operand<'a>) -> impl Fn(usize, usize) -> i8 + 'a {
-    let (l, bytes) = (x.layout, x.bytes);
-    move |p, c| {
-        let start = l.offset((p / l.width) as isize, (p % l.width) as isize);
-        (bytes[start + c] ^ FLIP) as i8
-    }
 }
 
 /// The table of [`diffuser_spec::softmax::weight`], 256 words in eight registers.
@@ -108,7 +152,6 @@ pub(super) fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
     let (keys, head) = (l.height * l.width, l.channels / job.heads);
     let to_log2 = Multipliers::new(&[job.step.to_log2; LANES]);
     let exp2 = Exp2::new();
-    let (k, v) = (reader(&job.k), reader(&job.v));
     let queries: Vec<(usize, usize)> = (job.rows.clone())
         .flat_map(|y| (0..l.width).map(move |x| (y, x)))
         .collect();
@@ -123,18 +166,14 @@ pub(super) fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
         run: 0,
         steps,
     };
-    let (logit_runs, mean_runs) = (single(head.div_ceil(STEP)), single(keys.div_ceil(STEP)));
+    let (key_matrix, value_matrix) = (Matrix::new(keys, head), Matrix::new(head, keys));
+    let (logit_runs, mean_runs) = (single(key_matrix.steps), single(value_matrix.steps));
     let mut acc: Tile = [[[0; LANES]; MAX_BLOCKS]; MAX_PIXELS];
 
     for channel in (0..l.channels).step_by(head) {
         // what a query reads beyond its head meets zeros
-        let key_lines = pack(keys, head, |p, c| k(p, channel + c));
-        let value_lines = pack(head, keys, |c, p| v(p, channel + c));
-        // a query is 128 too large in each channel
-        let mut excess = vec![0; padded];
-        for (p, e) in excess.iter_mut().take(keys).enumerate() {
-            *e = (0..head).map(|c| 128 * i32::from(k(p, channel + c))).sum();
-        }
+        let (key_lines, excess) = pack_keys(&job.k, key_matrix, channel, head);
+        let value_lines = pack_values(&job.v, value_matrix, channel, head);
         for range in tiles(queries.len()) {
             let queries = &queries[range.clone()];
             let mut starts = [0; MAX_PIXELS];

@@ -205,3 +205,90 @@ pub(super) fn weighted_mean(acc: __m512i, row: diffuser_spec::softmax::RowRecipr
     });
     _mm256_set_m128i(mean[1], mean[0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::has_avx512vnni;
+    use diffuser_spec::{conv, softmax};
+
+    const VALUES: [i32; LANES] = [
+        0,
+        1,
+        -1,
+        2,
+        -2,
+        3,
+        127,
+        -128,
+        4096,
+        -4096,
+        100_001,
+        -99_999,
+        1 << 30,
+        -(1 << 30),
+        i32::MAX,
+        i32::MIN,
+    ];
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn lanes(x: __m512i) -> [i32; LANES] {
+        let mut out = [0; LANES];
+        store_i32(&mut out, x);
+        out
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn words(x: __m256i) -> [i16; LANES] {
+        let mut out = [0; LANES];
+        store_i16(&mut out, x);
+        out
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn compare() {
+        for shift in 1..=62 {
+            let m = [Multiplier {
+                mantissa: 32_768 + 517 * shift as u16,
+                shift,
+            }; LANES];
+            let got = lanes(Multipliers::new(&m).apply(load_i32(&VALUES)));
+            assert_eq!(got, VALUES.map(|v| m[0].apply(v)), "{shift}");
+        }
+        let x = VALUES.map(|v| v as i16);
+        for shift in -conv::MAX_RESIDUAL_SHIFT..=conv::MAX_RESIDUAL_SHIFT {
+            let got = lanes(residual(load_i16_half(&x), shift));
+            assert_eq!(got, x.map(|v| conv::residual(v, shift)), "{shift}");
+        }
+        // sums of 2^9 and more make halves
+        for sum in [
+            127,
+            128,
+            512,
+            1024,
+            1 << 16,
+            3 << 16,
+            1 << 26,
+            (1 << 31) - 1,
+        ] {
+            let row = softmax::row_reciprocal(sum);
+            for scale in [1, 3, 255, 65_537] {
+                let acc = VALUES.map(|v| (v >> 8).wrapping_mul(scale));
+                let got = words(weighted_mean(load_i32(&acc), row));
+                assert_eq!(got, acc.map(|a| softmax::weighted_mean(a, row)), "{sum}");
+            }
+        }
+        for other in VALUES {
+            let got = lanes(saturating_add(load_i32(&VALUES), _mm512_set1_epi32(other)));
+            assert_eq!(got, VALUES.map(|v| v.saturating_add(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn each_is_its_function_of_the_specification() {
+        if has_avx512vnni() {
+            // SAFETY: the CPU has the instructions.
+            unsafe { compare() }
+        }
+    }
+}
