@@ -172,3 +172,27 @@ fn an_early_output_survives() {
         assert_eq!(out.expect("the step fits"), made);
     }
 }
+
+/// One engine serves several images at once, each with its workspace and its step.
+#[test]
+fn images_run_side_by_side() {
+    use rayon::prelude::*;
+    let mut n = Network::random(11, [9, 8, 3], &[16, 33], 8);
+    let engine = engine(&n, KernelChoice::Auto);
+    let images: Vec<_> = (0..6).map(|_| (n.step(), n.state())).collect();
+    let one = |(step, state): &(StepParams, Vec<i32>)| {
+        let mut ws = engine.workspace();
+        engine
+            .evaluate(state, step, &mut ws)
+            .expect("the step fits")
+            .to_vec()
+    };
+    let alone: Vec<_> = images.iter().map(one).collect();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(4)
+        .build()
+        .expect("threads");
+    let together: Vec<_> = pool.install(|| images.par_iter().map(one).collect());
+    assert_eq!(alone, together);
+    assert_ne!(alone[0], alone[1]);
+}
