@@ -1,7 +1,8 @@
 //! Fast Rust without machine-specific code: products of 16-bit words, which compilers turn into
 //! multiply-add instructions on every machine, and loops over channels for the rest.
 //!
-//! On x86-64 the same code is compiled once more for AVX2, and that is used where the CPU has it.
+//! On x86-64 the same code is compiled once more for AVX2, with the innermost loop written out, and
+//! that is used where the CPU has it.
 
 use diffuser_spec::conv::{requantise, residual, to_stream};
 use diffuser_spec::norm::Sums;
@@ -46,28 +47,45 @@ const GROUP: usize = 8;
 /// six words that they need fit the 16 registers that most machines have.
 const BLOCK: (usize, usize) = (4, 2);
 
-/// Calls `sink(i, j, sum)` with the product of each row of `x` with each row of `w`, rows of length `k`.
-///
-/// 32-bit sums modulo `2^32`: exact, because the whole sum fits.
+/// Rows of either matrix, all of one length.
+type Rows<'a, const N: usize> = [&'a [i16]; N];
+
+/// Products of each left with each right row.
+type Sums32 = [[i32; BLOCK.1]; BLOCK.0];
+
+/// Sums are modulo `2^32`: exact, because the whole sum of a convolution or attention fits.
 #[inline(always)]
-fn products(x: &[i16], w: &[i16], k: usize, mut sink: impl FnMut(usize, usize, i32)) {
+fn block(left: Rows<'_, { BLOCK.0 }>, right: Rows<'_, { BLOCK.1 }>) -> Sums32 {
+    let k = left[0].len();
+    let (left, right) = (left.map(|r| &r[..k]), right.map(|r| &r[..k]));
+    let mut acc = Sums32::default();
+    for t in 0..k {
+        for p in 0..BLOCK.0 {
+            for o in 0..BLOCK.1 {
+                let product = i32::from(left[p][t]) * i32::from(right[o][t]);
+                acc[p][o] = acc[p][o].wrapping_add(product);
+            }
+        }
+    }
+    acc
+}
+
+/// Calls `sink(i, j, sum)` with the product of each row of `x` with each row of `w`, rows of length `k`.
+#[inline(always)]
+fn products(
+    x: &[i16],
+    w: &[i16],
+    k: usize,
+    block: impl Fn(Rows<'_, { BLOCK.0 }>, Rows<'_, { BLOCK.1 }>) -> Sums32,
+    mut sink: impl FnMut(usize, usize, i32),
+) {
     let (rows, columns) = (x.len() / k, w.len() / k);
     for j in (0..columns).step_by(BLOCK.1) {
         for i in (0..rows).step_by(BLOCK.0) {
             // at an edge the last row is taken again, and its sums are dropped
-            let left: [&[i16]; BLOCK.0] =
-                std::array::from_fn(|p| &x[(i + p).min(rows - 1) * k..][..k]);
-            let right: [&[i16]; BLOCK.1] =
-                std::array::from_fn(|o| &w[(j + o).min(columns - 1) * k..][..k]);
-            let mut acc = [[0i32; BLOCK.1]; BLOCK.0];
-            for t in 0..k {
-                for p in 0..BLOCK.0 {
-                    for o in 0..BLOCK.1 {
-                        let product = i32::from(left[p][t]) * i32::from(right[o][t]);
-                        acc[p][o] = acc[p][o].wrapping_add(product);
-                    }
-                }
-            }
+            let left = std::array::from_fn(|p| &x[(i + p).min(rows - 1) * k..][..k]);
+            let right = std::array::from_fn(|o| &w[(j + o).min(columns - 1) * k..][..k]);
+            let acc = block(left, right);
             for (p, acc) in acc.iter().enumerate().take(rows - i) {
                 for (o, &acc) in acc.iter().enumerate().take(columns - j) {
                     sink(i + p, j + o, acc);
@@ -94,7 +112,11 @@ fn widen(input: &Operand<'_>, at: usize, out: &mut [i16]) {
 }
 
 #[inline(always)]
-fn conv(job: ConvJob<'_>, mut output: ConvOutput<'_>) {
+fn conv(
+    job: ConvJob<'_>,
+    mut output: ConvOutput<'_>,
+    block: impl Fn(Rows<'_, { BLOCK.0 }>, Rows<'_, { BLOCK.1 }>) -> Sums32,
+) {
     let Packed::Words(weights) = job.weights else {
         unreachable!("weights are packed by the same kernels");
     };
@@ -113,7 +135,7 @@ fn conv(job: ConvJob<'_>, mut output: ConvOutput<'_>) {
                 widen(&job.input, at + ky * l.row(), out);
             }
         }
-        products(&patches[..n * k], weights, k, |p, c, acc| {
+        products(&patches[..n * k], weights, k, &block, |p, c, acc| {
             let y = requantise(acc, job.bias[c], job.multiplier[c]);
             let p = first + p;
             match &mut output {
@@ -177,7 +199,11 @@ fn normalise(job: NormaliseJob<'_>, mut out: OperandRows<'_>) {
 }
 
 #[inline(always)]
-fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
+fn attention(
+    job: AttentionJob<'_>,
+    mut out: OperandRows<'_>,
+    block: impl Fn(Rows<'_, { BLOCK.0 }>, Rows<'_, { BLOCK.1 }>) -> Sums32,
+) {
     let l = job.q.layout;
     let (keys, head, flip) = (l.height * l.width, l.channels / job.heads, out.flip);
     // one head's channels of positions `p..`
@@ -204,7 +230,7 @@ fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
         for start in own.clone().step_by(GROUP) {
             let n = GROUP.min(own.end - start);
             gather(&job.q, first, start, &mut queries[..n * head]);
-            products(&queries[..n * head], &matrix, head, |i, j, acc| {
+            products(&queries[..n * head], &matrix, head, &block, |i, j, acc| {
                 logits[i * keys + j] = acc;
             });
             let mut reciprocals = [row_reciprocal(1); GROUP];
@@ -216,7 +242,7 @@ fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
                 }
                 *r = row_reciprocal(e.iter().map(|&e| e as u32).sum());
             }
-            products(&e[..n * keys], &columns, keys, |i, c, acc| {
+            products(&e[..n * keys], &columns, keys, &block, |i, c, acc| {
                 let p = start - own.start + i;
                 let mean = weighted_mean(acc, reciprocals[i]);
                 let pixel = out.pixel(p / l.width, p % l.width);
@@ -229,11 +255,57 @@ fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
 /// The functions above, compiled for AVX2.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{AttentionJob, ConvJob, ConvOutput, NormaliseJob, OperandRows, Sums};
+    use std::arch::x86_64::*;
+
+    use super::{AttentionJob, BLOCK, ConvJob, ConvOutput, NormaliseJob, OperandRows, Rows};
+    use super::{Sums, Sums32};
+
+    /// Words in a register.
+    const WORDS: usize = 16;
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(x: &[i16; WORDS]) -> __m256i {
+        // SAFETY: reads the 32 bytes of the array, no alignment asked.
+        unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn sum(x: __m256i) -> i32 {
+        let x = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
+        let x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
+        _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32::<1>(x)))
+    }
+
+    /// [`super::block`] with `vpmaddwd`, which compilers do not find here. Its sums of two products
+    /// cannot overflow: operands, planes and weights are far from -32768.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn block(left: Rows<'_, { BLOCK.0 }>, right: Rows<'_, { BLOCK.1 }>) -> Sums32 {
+        let whole = left[0].len() / WORDS;
+        let x = left.map(|r| &r.as_chunks::<WORDS>().0[..whole]);
+        let w = right.map(|r| &r.as_chunks::<WORDS>().0[..whole]);
+        let mut acc = [[_mm256_setzero_si256(); BLOCK.1]; BLOCK.0];
+        for t in 0..whole {
+            let w = w.map(|w| load(&w[t]));
+            for p in 0..BLOCK.0 {
+                let x = load(&x[p][t]);
+                for o in 0..BLOCK.1 {
+                    acc[p][o] = _mm256_add_epi32(acc[p][o], _mm256_madd_epi16(x, w[o]));
+                }
+            }
+        }
+        let rest = super::block(
+            left.map(|r| &r[whole * WORDS..]),
+            right.map(|r| &r[whole * WORDS..]),
+        );
+        std::array::from_fn(|p| std::array::from_fn(|o| rest[p][o].wrapping_add(sum(acc[p][o]))))
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn conv(job: ConvJob<'_>, output: ConvOutput<'_>) {
-        super::conv(job, output);
+        super::conv(job, output, |l, r| block(l, r));
     }
 
     #[target_feature(enable = "avx2")]
@@ -248,19 +320,19 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub(super) fn attention(job: AttentionJob<'_>, out: OperandRows<'_>) {
-        super::attention(job, out);
+        super::attention(job, out, |l, r| block(l, r));
     }
 }
 
-/// Call a function in its AVX2 form if `self` says that the CPU has it.
+/// The AVX2 form of a call if `$self` says that the CPU has it, else the plain form.
 macro_rules! fastest {
-    ($self:ident, $function:ident($($argument:expr),*)) => {{
+    ($self:ident, $function:ident($($argument:expr),*) else $plain:expr) => {{
         #[cfg(target_arch = "x86_64")]
         if $self.avx2 {
             // SAFETY: the field is set only where the CPU has AVX2.
             return unsafe { avx2::$function($($argument),*) };
         }
-        $function($($argument),*)
+        $plain
     }};
 }
 
@@ -280,18 +352,18 @@ impl Kernels for Portable {
     }
 
     fn conv(&self, job: ConvJob<'_>, output: ConvOutput<'_>) {
-        fastest!(self, conv(job, output))
+        fastest!(self, conv(job, output) else conv(job, output, block))
     }
 
     fn sums(&self, x: &[i16], own: &mut [Sums]) {
-        fastest!(self, sums(x, own))
+        fastest!(self, sums(x, own) else sums(x, own))
     }
 
     fn normalise(&self, job: NormaliseJob<'_>, out: OperandRows<'_>) {
-        fastest!(self, normalise(job, out))
+        fastest!(self, normalise(job, out) else normalise(job, out))
     }
 
     fn attention(&self, job: AttentionJob<'_>, out: OperandRows<'_>) {
-        fastest!(self, attention(job, out))
+        fastest!(self, attention(job, out) else attention(job, out, block))
     }
 }
