@@ -27,6 +27,15 @@ pub struct Engine {
     magnitudes: Vec<Vec<i64>>,
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("kernel", &self.choice)
+            .field("nodes", &self.graph.nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Check graph and weights, choose kernels, pack the weights for them and plan the buffers.
     ///

@@ -18,21 +18,26 @@ use crate::plan::{Place, Workspace};
 use crate::resample::{self, Size};
 use crate::view::TensorView;
 
-/// Multiply-accumulates that are worth another thread (some ten microseconds).
-const WORK_PER_THREAD: u64 = 2 << 20;
+/// Multiply-accumulates that are worth a part of their own (some ten microseconds).
+const WORK_PER_PART: u64 = 2 << 20;
+
+/// Parts for each thread, so that one thread that is held up does not hold up all.
+const PARTS_PER_THREAD: u64 = 3;
 
 /// What one value of a normalisation costs, in multiply-accumulates.
 const NORM_WORK: u64 = 64;
 
-/// Rows for each thread, so that every thread has work enough.
+/// Rows of each part, so that every thread has some parts and every part work enough.
 fn rows_per_part(rows: usize, work: u64) -> usize {
-    let parts = work / WORK_PER_THREAD;
-    let parts = if parts <= 1 {
-        1
-    } else {
-        parts.min(rayon::current_num_threads() as u64) as usize
+    let worth = work / WORK_PER_PART;
+    if worth <= 1 {
+        return rows;
+    }
+    let parts = match rayon::current_num_threads() as u64 {
+        1 => 1,
+        threads => worth.min(threads * PARTS_PER_THREAD),
     };
-    rows.div_ceil(parts)
+    rows.div_ceil(parts as usize)
 }
 
 /// Run `f` on each part with its index, on the threads of the pool if there are several.
