@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use diffuser_engine::{Engine, KernelChoice, Workspace};
 use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::prepare::Preparer;
 use diffuser_model::sampling::{SamplerStep, advance_fixed};
 use diffuser_model::step::StepParams;
 use diffuser_reference::{Embedding, FloatUnet};
@@ -96,7 +97,7 @@ pub(crate) fn output_to_real((values, exponent): &(Vec<i16>, i32)) -> Vec<f64> {
 
 /// Integers only, from noise to pixels.
 pub(crate) struct Integer<'a> {
-    model: &'a Model,
+    preparer: Preparer<'a>,
     engine: Engine,
     steps: Vec<(u32, Step)>,
     adds_noise: Vec<bool>,
@@ -114,7 +115,7 @@ impl<'a> Integer<'a> {
             .map(|s| Ok((s.timestep, s.to_fixed().map_err(Error::setting)?)))
             .collect::<Result<_>>()?;
         Ok(Self {
-            model,
+            preparer: quantised.preparer(),
             engine: Engine::new(quantised.graph.clone(), &quantised.nodes, kernel)
                 .map_err(Error::model)?,
             steps,
@@ -141,12 +142,7 @@ impl Network for Integer<'_> {
     type Output = (Vec<i16>, i32);
 
     fn conditions(&self, timestep: u32, class: Option<usize>) -> Result<StepParams> {
-        let mut steps = self
-            .model
-            .quantised()
-            .prepare(&[timestep], class)
-            .map_err(Error::model)?;
-        Ok(steps.remove(0))
+        self.preparer.step(timestep, class).map_err(Error::model)
     }
 
     fn start(&self, stream: Stream, latents: Option<&[f32]>) -> Result<State<i32, i64>> {

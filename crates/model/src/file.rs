@@ -399,7 +399,9 @@ impl<'a> Reader<'a> {
         let info = &graph.tensors[i];
         let name = key("tensor", i, &info.name);
         let has = |suffix: &str| self.arrays.tensor(&format!("{name}.{suffix}")).is_ok();
-        let producer = graph.nodes.iter().find(|n| n.output == i).map(|n| &n.op);
+        let node = graph.nodes.iter().find(|n| n.output == i);
+        let of_state = node.is_some_and(|n| n.inputs.contains(&Graph::INPUT));
+        let producer = node.map(|n| &n.op);
         Ok(match (info.kind, producer) {
             (TensorKind::Input, _) => TensorTable::State {
                 shift: self.get_in(&format!("{name}.shift"), &[rows], 0, 24)?,
@@ -410,7 +412,10 @@ impl<'a> Reader<'a> {
             (TensorKind::Operand, Some(Op::Conv(_))) => TensorTable::Step {
                 step: self.scales(&format!("{name}.step"), rows)?,
             },
-            (TensorKind::Operand, Some(Op::Quantise { .. })) if !has("gain") => TensorTable::Planes,
+            // the state has no form of one plane
+            (TensorKind::Operand, Some(Op::Quantise { .. })) if of_state || !has("gain") => {
+                TensorTable::Planes
+            }
             (TensorKind::Operand, _) => TensorTable::Gain {
                 gain: self.get_in(&format!("{name}.gain"), &[rows], 1, i16::MAX)?,
                 zero_point: self.get_in(&format!("{name}.zero_point"), &[rows], -127, 127)?,

@@ -2,7 +2,7 @@
 //!
 //! Done once per schedule and class, in integers (the sinusoids of the time step come from a
 //! software `libm`, the same on every machine). Here it is also proved, for every output channel,
-//! that no accumulator can leave 32 bits.
+//! that no accumulator can leave 32 bits. [`Preparer`] keeps what it needs to know of the weights.
 
 use diffuser_spec::embedding::{self, FRACTION_BITS};
 use diffuser_spec::operand::PLANES_MAX;
@@ -126,27 +126,18 @@ impl QuantisedModel {
         timesteps: &[u32],
         class: Option<usize>,
     ) -> Result<Vec<StepParams>, PrepareError> {
-        let graph = &self.graph;
-        timesteps
-            .iter()
-            .map(|&timestep| {
-                let projections = self.projections(timestep, class)?;
-                let at = At {
-                    model: self,
-                    graph,
-                    row: self.intervals.row(timestep),
-                    projections,
-                };
-                let nodes = (0..graph.nodes.len())
-                    .map(|i| at.node(i))
-                    .collect::<Result<_, _>>()?;
-                Ok(StepParams {
-                    timestep,
-                    nodes,
-                    output_exponent: at.exponent(graph.output),
-                })
-            })
-            .collect()
+        let preparer = self.preparer();
+        let step = |&t: &u32| preparer.step(t, class);
+        timesteps.iter().map(step).collect()
+    }
+
+    /// For preparing one step after the other: looks through the weights once.
+    #[must_use]
+    pub fn preparer(&self) -> Preparer<'_> {
+        Preparer {
+            sums: self.nodes.iter().map(row_sums).collect(),
+            model: self,
+        }
     }
 
     /// Step size and zero point of an operand in one row of its table.
@@ -210,9 +201,63 @@ impl QuantisedModel {
     }
 }
 
+/// Sums over the weights of one output channel.
+#[derive(Clone, Copy, Debug)]
+struct RowSums {
+    sum: i64,
+    magnitude: i64,
+}
+
+/// One entry an output channel; none where the node has no weights.
+fn row_sums(params: &NodeParams) -> Vec<RowSums> {
+    let NodeParams::Conv(weights) = params else {
+        return Vec::new();
+    };
+    let rows = weights.weight.len() / weights.bias.len().max(1);
+    let row = |row: &[i8]| RowSums {
+        sum: row.iter().map(|&w| i64::from(w)).sum(),
+        magnitude: row.iter().map(|&w| i64::from(w).abs()).sum(),
+    };
+    weights.weight.chunks_exact(rows.max(1)).map(row).collect()
+}
+
+/// Prepares a model step by step ([`QuantisedModel::preparer`]).
+#[derive(Debug)]
+pub struct Preparer<'a> {
+    model: &'a QuantisedModel,
+    /// One entry a node.
+    sums: Vec<Vec<RowSums>>,
+}
+
+impl Preparer<'_> {
+    /// Everything that an executor needs for one training time step and class.
+    ///
+    /// # Errors
+    /// As [`QuantisedModel::prepare`].
+    pub fn step(&self, timestep: u32, class: Option<usize>) -> Result<StepParams, PrepareError> {
+        let graph = &self.model.graph;
+        let at = At {
+            model: self.model,
+            sums: &self.sums,
+            graph,
+            row: self.model.intervals.row(timestep),
+            projections: self.model.projections(timestep, class)?,
+        };
+        let nodes = (0..graph.nodes.len())
+            .map(|i| at.node(i))
+            .collect::<Result<_, _>>()?;
+        Ok(StepParams {
+            timestep,
+            nodes,
+            output_exponent: at.exponent(graph.output),
+        })
+    }
+}
+
 /// One time step of one model.
 struct At<'a> {
     model: &'a QuantisedModel,
+    sums: &'a [Vec<RowSums>],
     graph: &'a Graph,
     row: usize,
     projections: Vec<Vec<i32>>,
@@ -230,14 +275,24 @@ impl At<'_> {
                 self.norm(node, norm, gamma, beta)
             }
             (Op::Quantise { .. }, _) => self.quantise(node),
-            (Op::Conv(conv), NodeParams::Conv(weights)) => self.conv(node, conv, weights),
+            (Op::Conv(conv), NodeParams::Conv(weights)) => self.conv(index, conv, weights),
             (Op::Attention(attention), _) => self.attention(node, attention.scale),
-            (Op::Resample(_), _) => Ok(NodeStep::Resample),
+            (Op::Resample(_), _) => self.resample(node),
             _ => Err(node_error(
                 node,
                 "its parameters are of another kind of layer",
             )),
         }
+    }
+
+    /// Integers are copied or averaged: the unit stays what it was.
+    fn resample(&self, node: &Node) -> Result<NodeStep, PrepareError> {
+        let [from, to] = [node.inputs[0], node.output].map(|t| self.exponent(t));
+        if from != to {
+            let what = format!("its output has the exponent {to}, expected its input's, {from}");
+            return Err(node_error(node, what));
+        }
+        Ok(NodeStep::Resample)
     }
 
     fn gain(&self, node: &Node) -> Result<(i16, i8), PrepareError> {
@@ -318,10 +373,11 @@ impl At<'_> {
 
     fn conv(
         &self,
-        node: &Node,
+        index: usize,
         conv: &Conv,
         weights: &ConvWeights,
     ) -> Result<NodeStep, PrepareError> {
+        let node = &self.graph.nodes[index];
         let input = self.model.operand_step(node.inputs[0], self.row);
         let to_output = match &self.model.tensors[node.output] {
             TensorTable::Stream { exponent } => Scale::ONE.shifted(exponent[self.row].into()),
@@ -340,10 +396,7 @@ impl At<'_> {
         });
         let mut bias = Vec::with_capacity(conv.output_channels);
         let mut multiplier = Vec::with_capacity(conv.output_channels);
-        let rows = weights
-            .weight
-            .chunks_exact(weights.weight.len() / conv.output_channels);
-        for (c, row) in rows.enumerate() {
+        for (c, &RowSums { sum, magnitude }) in self.sums[index].iter().enumerate() {
             let scale = input.step.times(weights.scale[c]);
             multiplier.push(
                 scale
@@ -353,8 +406,6 @@ impl At<'_> {
             );
             let projected = conv.projection.map_or(0, |id| self.projections[id][c]);
             let real = i64::from(weights.bias[c]) + i64::from(projected);
-            let sum: i64 = row.iter().map(|&w| i64::from(w)).sum();
-            let magnitude: i64 = row.iter().map(|&w| i64::from(w).abs()).sum();
             let b = in_steps(real, input.step, weights.scale[c])
                 - i128::from(sum * i64::from(input.zero_point));
             if b.abs() + i128::from(magnitude * largest_operand) > i128::from(i32::MAX) {

@@ -37,12 +37,22 @@ pub struct Calibration {
 
 struct Collector {
     statistics: Vec<Statistics>,
+    /// Tensors of which the values before pooling were seen.
+    pooled: Vec<TensorId>,
     images: usize,
 }
 
 impl Observer for Collector {
     fn tensor(&mut self, id: TensorId, values: &[f32]) {
+        if !self.pooled.contains(&id) {
+            self.statistics[id].observe(values, self.images);
+        }
+    }
+
+    /// Integers average operands: those must hold what is averaged, not only the means.
+    fn before_pooling(&mut self, id: TensorId, values: &[f32]) {
         self.statistics[id].observe(values, self.images);
+        self.pooled.push(id);
     }
 }
 
@@ -100,6 +110,7 @@ pub fn calibrate(
             .map(|image| -> Result<Vec<Statistics>, QuantiseError> {
                 let mut collector = Collector {
                     statistics: vec![Statistics::default(); graph.tensors.len()],
+                    pooled: Vec::new(),
                     images: settings.images as usize,
                 };
                 let embedding = unet.embedding(step.timestep.into(), image.class)?;

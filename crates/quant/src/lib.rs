@@ -4,6 +4,7 @@
 //! every tensor at every time step; a [`methods::Method`] turns them into tables; [`quantise()`] adds
 //! the weights. Knows the reference; nothing here runs when images are generated.
 
+mod accumulator;
 pub mod calibrate;
 pub mod methods;
 pub mod quantise;

@@ -9,11 +9,11 @@ use diffuser_model::quantised::{
 };
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
-use diffuser_spec::{STATE_FRACTION_BITS, operand::PLANES_MAX};
+use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
 
 use crate::calibrate::Calibration;
 use crate::methods::{Method, Tables};
-use crate::weights;
+use crate::{accumulator, weights};
 
 /// Why a model cannot be quantised.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +119,14 @@ fn node(graph: &Graph, node: &Node, w: &Weights, tensors: &[TensorTable]) -> Nod
             let rows = output_rows(c, &get(w, &c.weight).data);
             let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
             let input_step = smallest_step(graph, tensors, node.inputs[0]);
-            NodeParams::Conv(weights::convolution(
-                &rows,
-                bias,
-                c.output_channels,
-                input_step,
-            ))
+            let mut conv = weights::convolution(&rows, bias, c.output_channels, input_step);
+            let largest = match tensors[node.inputs[0]] {
+                TensorTable::Planes => PLANES_MAX,
+                _ => 2 * OPERAND_MAX,
+            };
+            let projected = c.projection.is_some();
+            accumulator::fit(&mut conv, &rows, largest, input_step, projected);
+            NodeParams::Conv(conv)
         }
         Op::Quantise { .. } | Op::Attention(_) | Op::Resample(_) => NodeParams::None,
     }

@@ -5,9 +5,10 @@ mod common;
 use std::path::Path;
 
 use diffuser_engine::{Engine, KernelChoice};
+use diffuser_model::graph::Op;
 use diffuser_model::import::Pipeline;
 use diffuser_model::noise::{Purpose, noise};
-use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::quantised::{QuantisedModel, TensorTable};
 use diffuser_model::sampling::{SamplerOptions, plan};
 use diffuser_quant::{Calibration, calibrate, methods, quantise};
 use diffuser_reference::FloatUnet;
@@ -79,6 +80,38 @@ fn integers_are_near_floats() {
         let model = quantise(&pipeline, &calibration, &*method).expect("quantises");
         let error = output_error(&pipeline, &model);
         assert!(error < 0.015, "{}: {error}", method.name());
+    }
+}
+
+/// Blocks that average 2x2 operands: these must hold what is averaged, which ranges further than the means.
+#[test]
+fn integers_are_near_floats_where_operands_are_averaged() {
+    use diffuser_model::config::{Block, Resampling};
+    let mut config = common::config();
+    config.down_block_types = vec![Block::Resnet, Block::Attention];
+    config.up_block_types = vec![Block::Attention, Block::Resnet];
+    (config.downsample_type, config.upsample_type) = (Resampling::Resnet, Resampling::Resnet);
+    let pipeline = common::pipeline_of(config);
+    let calibration = calibrated(&pipeline);
+    for method in methods::all() {
+        let mut model = quantise(&pipeline, &calibration, &*method).expect("quantises");
+        let error = output_error(&pipeline, &model);
+        assert!(error < 0.02, "{}: {error}", method.name());
+        // and a file whose resampled stream has a unit of its own is refused
+        let nodes = model.graph.nodes.iter();
+        let mut outputs = nodes
+            .filter(|n| matches!(n.op, Op::Resample(_)))
+            .map(|n| n.output);
+        let TensorTable::Stream { exponent } = &mut model.tensors[outputs.next().expect("one")]
+        else {
+            panic!("resampling makes a stream");
+        };
+        exponent[0] -= 1;
+        let error = model.prepare(&[0], Some(0)).expect_err("refused");
+        assert!(
+            error.to_string().contains("expected its input's"),
+            "{error}"
+        );
     }
 }
 

@@ -179,6 +179,32 @@ fn values_out_of_range_are_refused() {
     );
 }
 
+/// The sampler's state is always in two planes; a file that says otherwise must not get further
+/// than one that does not (its step would be that of a stream).
+#[test]
+fn gains_for_the_state_are_ignored() {
+    use diffuser_model::graph::Graph;
+    use diffuser_model::quantised::TensorTable;
+    let good = quantised("static-minmax");
+    let mut model = good.clone();
+    let node = |n: &diffuser_model::graph::Node| n.inputs.contains(&Graph::INPUT);
+    let operand = good
+        .graph
+        .nodes
+        .iter()
+        .find(|n| node(n))
+        .expect("one")
+        .output;
+    model.tensors[operand] = TensorTable::Gain {
+        gain: vec![1],
+        zero_point: vec![0],
+    };
+    let bytes = model.to_bytes().expect("serialises");
+    let read = QuantisedModel::from_bytes(&bytes, "file").expect("reads");
+    assert_eq!(read, good);
+    assert!(read.operand_step(operand, 0).planes);
+}
+
 /// Bytes of a file changed at a few places never make the reader panic, nor what it reads
 /// unusable in another way than by an error.
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use diffuser_model::build_graph::build_graph;
 use diffuser_model::config::UnetConfig;
 use diffuser_model::error::Error;
-use diffuser_model::graph::{Graph, Op, TensorId};
+use diffuser_model::graph::{Graph, Op, Resample, TensorId};
 use diffuser_model::weights::Weights;
 
 use crate::attention::attend;
@@ -20,6 +20,10 @@ pub trait Observer {
     /// Called once a tensor, in order of creation, the input first. `data`: height * width * channels values,
     /// channels innermost.
     fn tensor(&mut self, id: TensorId, data: &[f32]);
+
+    /// Called before that for a tensor which a normalisation makes by averaging 2x2 blocks: the values that are
+    /// averaged, whose range is wider.
+    fn before_pooling(&mut self, _id: TensorId, _data: &[f32]) {}
 }
 
 /// Looks away.
@@ -162,7 +166,7 @@ impl FloatUnet {
         observer.tensor(Graph::INPUT, sample);
         for (i, node) in self.graph.nodes.iter().enumerate() {
             let mut output = workspace.pool.take(self.graph.tensors[node.output].len());
-            self.execute(i, &tensors, embedding, &mut output, workspace);
+            self.execute(i, &tensors, embedding, &mut output, observer, workspace);
             observer.tensor(node.output, &output);
             tensors[node.output] = output;
             for &dead in &self.last_reads[i] {
@@ -178,6 +182,7 @@ impl FloatUnet {
         tensors: &[Vec<f32>],
         embedding: &Embedding,
         output: &mut [f32],
+        observer: &mut dyn Observer,
         workspace: &mut Workspace,
     ) {
         let node = &self.graph.nodes[index];
@@ -206,6 +211,9 @@ impl FloatUnet {
                             &mut whole,
                             self.threads,
                         );
+                        if kind == Resample::AveragePool2x {
+                            observer.before_pooling(node.output, &whole);
+                        }
                         resample(kind, &whole, source.width, target.channels, output);
                         workspace.pool.give(whole);
                     }

@@ -119,7 +119,7 @@ pub fn rows(graph: &Graph, statistics: &[Vec<Statistics>], rules: RowRules) -> V
 }
 
 /// Exponents of all streams of one row (of other tensors too, unused), those that are read together
-/// no further apart than a normalisation takes.
+/// no further apart than a normalisation takes, and a resampled one at that of its source.
 fn stream_exponents(graph: &Graph, row: &[Statistics]) -> Vec<i8> {
     let mut exponents: Vec<i8> = row.iter().map(ranges::stream_exponent).collect();
     loop {
@@ -132,6 +132,19 @@ fn stream_exponents(graph: &Graph, row: &[Statistics]) -> Vec<i8> {
                     exponents[t] = finest;
                     settled = false;
                 }
+            }
+        }
+        // resampling copies or averages integers: what it makes has the unit of what it reads
+        for node in graph
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, Op::Resample(_)))
+        {
+            let (from, to) = (node.inputs[0], node.output);
+            if exponents[from] != exponents[to] {
+                let coarser = exponents[from].min(exponents[to]);
+                (exponents[from], exponents[to]) = (coarser, coarser);
+                settled = false;
             }
         }
         if settled {

@@ -21,9 +21,13 @@ pub fn config() -> UnetConfig {
     UnetConfig::from_value(&json).expect("a valid configuration")
 }
 
-/// Weights of about the size that keeps activations near one.
+/// The small pipeline.
 pub fn pipeline() -> Pipeline {
-    let config = config();
+    pipeline_of(config())
+}
+
+/// Weights of about the size that keeps activations near one.
+pub fn pipeline_of(config: UnetConfig) -> Pipeline {
     let expected = parameters(&config).expect("valid");
     let mut counter = 0;
     let mut uniform = || {
