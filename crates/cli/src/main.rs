@@ -47,6 +47,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(line: &str, code: u8) -> ExitCode {
-    eprintln!("diffuser: {line}");
+    ui::complain(&format!("diffuser: {line}"));
     ExitCode::from(code)
 }

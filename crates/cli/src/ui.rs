@@ -41,14 +41,14 @@ impl Ui {
     /// A line that matters to scripts as well; only `--quiet` silences it.
     pub fn warn(self, line: &str) {
         if !self.quiet {
-            eprintln!("diffuser: note: {line}");
+            complain(&format!("diffuser: note: {line}"));
         }
     }
 
     /// A line for the user, when there is one to read it.
     pub fn note(self, line: &str) {
         if self.visible {
-            eprintln!("{line}");
+            complain(line);
         }
     }
 }
@@ -70,6 +70,11 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Prints a line on stderr. Where that cannot be written to (`eprintln!` would panic), nobody is left to tell.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Prints on stdout. A reader that has gone away (`diffuser info | head -1`) is no error.

@@ -181,6 +181,54 @@ fn full_devices_are_told_before_the_work() {
     );
 }
 
+/// Nobody reads: neither a panic nor, on stdout, a failure.
+#[cfg(target_os = "linux")]
+#[test]
+fn readers_that_go_away_do_no_harm() {
+    use std::process::Stdio;
+    let sandbox = Sandbox::with_model();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = sandbox.command("info model.safetensors --json");
+    assert!(command.stdout(writer).status().unwrap().success());
+    let full = || Stdio::from(fs::File::create("/dev/full").unwrap());
+    let mut command = sandbox.command("info missing");
+    assert_eq!(command.stderr(full()).status().unwrap().code(), Some(1));
+    let mut command = sandbox.command("compare pipeline model.safetensors -o out.png --count 1");
+    let status = command.stderr(full()).stdout(Stdio::null()).status();
+    assert_eq!(status.unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::with_model();
+    let name = |bytes| std::ffi::OsStr::from_bytes(bytes).to_owned();
+    fs::rename(
+        sandbox.path("pipeline"),
+        sandbox.folder().join(name(b"p\xff")),
+    )
+    .unwrap();
+    let run = |arguments: &str, last: &[u8]| {
+        let mut command = sandbox.command(arguments);
+        let done = command.arg(name(last)).output().unwrap();
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(
+            (done.status.code(), stderr.as_str()),
+            (Some(0), ""),
+            "{arguments}"
+        );
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()
+    };
+    let model = "--model model.safetensors --count 1 --steps 1";
+    let report = run(&format!("generate {model} --json -o"), b"x\xff.png");
+    assert_eq!(report["outputs"][0], "x\u{fffd}.png");
+    run(&format!("generate {model} --json --each"), b"e\xff");
+    let report = run("info --json", b"p\xff");
+    assert_eq!(report["model"], "p\u{fffd}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_no_part_of_a_file() {

@@ -232,7 +232,7 @@ fn report(
         "channels": made.images[0].channels(),
         "sha256": sha256(&made.images),
         "images": images,
-        "outputs": written,
+        "outputs": written.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         "seconds": {
             "load": load.as_secs_f64(),
             "setup": made.setup_time.as_secs_f64(),

@@ -80,18 +80,33 @@ pub fn read_tensor(path: &Path, name: &str, image: [usize; 3]) -> Result<Tensor>
     parse_tensor(&bytes, name, image).map_err(|reason| Error::file(path, reason))
 }
 
-/// All bytes of a file, unless there are more than `longest`: a device may have no end.
+/// Longest header that safetensors allows, in bytes.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// All bytes of a safetensors file. One that cannot be is refused by its start or its length, before
+/// it is read: it may be very long, and a device may have no end.
 pub(crate) fn read_bounded(path: &Path, longest: u64) -> Result<Vec<u8>> {
+    let problem = |e| Error::io("read", path)(e);
+    let mut file = File::open(path).map_err(problem)?;
+    let length = file.metadata().map_err(problem)?.len();
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|f| f.take(longest + 1).read_to_end(&mut bytes))
-        .map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > longest {
+    (&mut file)
+        .take(8)
+        .read_to_end(&mut bytes)
+        .map_err(problem)?;
+    let header = <[u8; 8]>::try_from(bytes.as_slice()).map_or(0, u64::from_le_bytes);
+    if !(2..=LONGEST_HEADER).contains(&header) {
+        let reason = "not a safetensors file: it does not start with the length of a header";
+        return Err(Error::file(path, reason));
+    }
+    if length <= longest {
+        let rest = longest - 8 + 1;
+        file.take(rest).read_to_end(&mut bytes).map_err(problem)?;
+    }
+    if length.max(bytes.len() as u64) > longest {
         let gib = longest >> 30;
-        return Err(Error::file(
-            path,
-            format!("longer than {gib} GiB, the most that is read"),
-        ));
+        let reason = format!("longer than {gib} GiB, the most that is read");
+        return Err(Error::file(path, reason));
     }
     Ok(bytes)
 }
@@ -230,6 +245,25 @@ mod tests {
             problem(&write_tensor("x", &bad), [3, 2, 2]),
             "tensor `x` holds NaN at position 17; expected finite values"
         );
+    }
+
+    #[test]
+    fn files_are_refused_before_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let problem = |longest| read_bounded(&path, longest).unwrap_err().to_string();
+        // a length that would fill any memory, and no bytes behind it
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let reason = "not a safetensors file: it does not start with the length of a header";
+        assert!(problem(1 << 30).ends_with(reason));
+        std::io::Write::write_all(&mut &file, &16u64.to_le_bytes()).unwrap();
+        assert!(problem(1 << 30).ends_with("longer than 1 GiB, the most that is read"));
+        let bytes = write_tensor("latents", &tensor());
+        std::fs::write(&path, &bytes).unwrap();
+        let length = bytes.len() as u64;
+        assert_eq!(read_bounded(&path, length).unwrap(), bytes);
+        assert!(problem(length - 1).contains("longer than"));
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl Sandbox {
         self.0.path().join(name)
     }
 
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diffuser"));
         command
