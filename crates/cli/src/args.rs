@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, value_parser};
-use diffuser::{CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Sampler, Spacing};
+use diffuser::{
+    CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Rounding, Sampler, Spacing,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -242,6 +244,12 @@ pub struct QuantizeArgs {
     /// Sampler that calibrates [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL, Sampler::name))]
     pub scheduler: Option<Sampler>,
+
+    /// How weights become integers: each to the nearest, or so that those rounded later make up for
+    /// the error of those before.
+    #[arg(long, value_name = "NAME", default_value_t = Rounding::default())]
+    #[arg(value_parser = one_of(Rounding::ALL, Rounding::name))]
+    pub rounding: Rounding,
 
     /// Seed of the calibration's noise.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -8,7 +8,7 @@ use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
-use diffuser_quant::CalibrationSettings;
+use diffuser_quant::{CalibrationSettings, Rounding};
 
 use crate::crew::thread_pool;
 use crate::error::{Error, Result};
@@ -274,6 +274,8 @@ pub struct QuantiseSettings {
     pub images: u32,
     /// Seed of their noise.
     pub seed: u64,
+    /// How weights become integers.
+    pub rounding: Rounding,
     /// Number of threads; 0 for as many as there are processors. The result does not depend on it.
     pub threads: usize,
 }
@@ -286,6 +288,7 @@ impl Default for QuantiseSettings {
             steps: CALIBRATION_STEPS,
             images: CALIBRATION_IMAGES,
             seed: 0,
+            rounding: Rounding::default(),
             threads: 0,
         }
     }
@@ -378,12 +381,15 @@ impl FloatModel {
                 .min(self.profile.scheduler.num_train_timesteps),
             images: settings.images,
             seed: settings.seed,
+            rounding: settings.rounding,
         };
         let scheduler = &self.profile.scheduler;
-        let seen = thread_pool(settings.threads)?
-            .install(|| diffuser_quant::calibrate(&self.pipeline, scheduler, calibration, progress))
-            .map_err(Error::model)?;
-        let quantised = diffuser_quant::quantise(&self.pipeline, &seen, method.as_ref())
+        let quantised = thread_pool(settings.threads)?
+            .install(|| {
+                let seen =
+                    diffuser_quant::calibrate(&self.pipeline, scheduler, calibration, progress)?;
+                diffuser_quant::quantise(&self.pipeline, &seen, method.as_ref())
+            })
             .map_err(Error::model)?;
         Model::from_quantised(quantised)
     }

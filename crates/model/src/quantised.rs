@@ -26,6 +26,13 @@ pub struct Provenance {
     pub images: u32,
     /// Seed of their noise.
     pub seed: u64,
+    /// How the weights were rounded. Files from before there was a choice do not say: to nearest.
+    #[serde(default = "nearest")]
+    pub rounding: String,
+}
+
+fn nearest() -> String {
+    "nearest".into()
 }
 
 /// A quantised model, ready to be prepared for a schedule ([`QuantisedModel::prepare`]).

@@ -3,12 +3,13 @@
 use diffuser_model::graph::{Graph, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::noise::{Purpose, noise};
-use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
+use diffuser_model::sampling::{Sampler, SamplerOptions, SamplerStep, SchedulerConfig, plan};
 use diffuser_reference::{FloatUnet, Observer};
 use diffuser_spec::STATE_FRACTION_BITS;
 use rayon::prelude::*;
 
 use crate::quantise::QuantiseError;
+use crate::rounding::{Inputs, Patches, Rounding};
 use crate::statistics::Statistics;
 
 /// What calibration runs.
@@ -22,6 +23,8 @@ pub struct CalibrationSettings {
     pub images: u32,
     /// Seed of their noise.
     pub seed: u64,
+    /// How weights will be rounded: what that needs to know is collected too.
+    pub rounding: Rounding,
 }
 
 /// Statistics of every tensor at every time step.
@@ -33,17 +36,23 @@ pub struct Calibration {
     pub timesteps: Vec<u32>,
     /// `statistics[i][t]`: tensor `t` at `timesteps[i]`.
     pub statistics: Vec<Vec<Statistics>>,
+    /// Moments of what convolutions read, over all time steps; `None` if the rounding needs none.
+    pub inputs: Option<Inputs>,
 }
 
-struct Collector {
+struct Collector<'a> {
     statistics: Vec<Statistics>,
     /// Tensors of which the values before pooling were seen.
     pooled: Vec<TensorId>,
     images: usize,
+    drawn: Option<(&'a Inputs, Patches)>,
 }
 
-impl Observer for Collector {
+impl Observer for Collector<'_> {
     fn tensor(&mut self, id: TensorId, values: &[f32]) {
+        if let Some((inputs, patches)) = &mut self.drawn {
+            inputs.draw(patches, id, values);
+        }
         if !self.pooled.contains(&id) {
             self.statistics[id].observe(values, self.images);
         }
@@ -62,6 +71,34 @@ struct Trajectory {
     class: Option<usize>,
     state: Vec<f64>,
     x0: Vec<f64>,
+}
+
+impl Trajectory {
+    /// Go step `i`, and return what the collector saw.
+    fn advance(
+        &mut self,
+        unet: &FloatUnet,
+        (i, step): (u32, &SamplerStep),
+        seed: u64,
+        mut collector: Collector,
+    ) -> Result<(Vec<Statistics>, Option<Patches>), QuantiseError> {
+        let graph = unet.graph();
+        let embedding = unet.embedding(step.timestep.into(), self.class)?;
+        let sample: Vec<f32> = self.state.iter().map(|&x| x as f32).collect();
+        let out = unet.evaluate(&sample, &embedding, &mut collector)?;
+        if out.iter().any(|v| !v.is_finite()) {
+            return Err(QuantiseError::NotFinite(
+                graph.tensors[graph.output].name.clone(),
+            ));
+        }
+        let out: Vec<f64> = out.into_iter().map(f64::from).collect();
+        let length = self.state.len();
+        let z = step
+            .adds_noise()
+            .then(|| real(&noise(seed, self.index, Purpose::Step(i), length)));
+        step.advance(&mut self.state, &out, &mut self.x0, z.as_deref())?;
+        Ok((collector.statistics, collector.drawn.map(|(_, p)| p)))
+    }
 }
 
 fn real(values: &[i32]) -> Vec<f64> {
@@ -101,42 +138,49 @@ pub fn calibrate(
             x0: vec![0.0; length],
         })
         .collect();
+    let mut inputs = match settings.rounding {
+        Rounding::Nearest => None,
+        Rounding::ErrorFeedback => Some(Inputs::new(
+            graph,
+            settings.seed,
+            settings.images,
+            steps.len(),
+        )),
+    };
     let all = u64::from(settings.images) * steps.len() as u64;
     let done = std::sync::atomic::AtomicU64::new(0);
+    let finished = || {
+        let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        progress(n, all);
+    };
     let mut rows: Vec<(u32, Vec<Statistics>)> = Vec::with_capacity(steps.len());
     for (i, step) in steps.iter().enumerate() {
-        let seen = images
-            .par_iter_mut()
-            .map(|image| -> Result<Vec<Statistics>, QuantiseError> {
-                let mut collector = Collector {
-                    statistics: vec![Statistics::default(); graph.tensors.len()],
-                    pooled: Vec::new(),
-                    images: settings.images as usize,
-                };
-                let embedding = unet.embedding(step.timestep.into(), image.class)?;
-                let sample: Vec<f32> = image.state.iter().map(|&x| x as f32).collect();
-                let out = unet.evaluate(&sample, &embedding, &mut collector)?;
-                if out.iter().any(|v| !v.is_finite()) {
-                    return Err(QuantiseError::NotFinite(
-                        graph.tensors[graph.output].name.clone(),
-                    ));
-                }
-                let out: Vec<f64> = out.into_iter().map(f64::from).collect();
-                let z = step.adds_noise().then(|| {
-                    real(&noise(
-                        settings.seed,
-                        image.index,
-                        Purpose::Step(i as u32),
-                        length,
-                    ))
-                });
-                step.advance(&mut image.state, &out, &mut image.x0, z.as_deref())?;
-                let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                progress(n, all);
-                Ok(collector.statistics)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        // in the order of the images, whoever computed them
+        let mut seen: Vec<Vec<Statistics>> = Vec::with_capacity(images.len());
+        let batch = inputs.as_ref().map_or(images.len(), Inputs::batch);
+        for batch in images.chunks_mut(batch.max(1)) {
+            let collected = batch
+                .par_iter_mut()
+                .map(|image| {
+                    let collector = Collector {
+                        statistics: vec![Statistics::default(); graph.tensors.len()],
+                        pooled: Vec::new(),
+                        images: settings.images as usize,
+                        drawn: inputs
+                            .as_ref()
+                            .map(|inputs| (inputs, inputs.patches(image.index, i as u32))),
+                    };
+                    let seen = image.advance(&unet, (i as u32, step), settings.seed, collector)?;
+                    finished();
+                    Ok(seen)
+                })
+                .collect::<Result<Vec<_>, QuantiseError>>()?;
+            // in the order of the images, whoever computed them
+            let (statistics, drawn): (Vec<_>, Vec<_>) = collected.into_iter().unzip();
+            seen.extend(statistics);
+            if let Some(inputs) = &mut inputs {
+                inputs.add(&drawn.into_iter().flatten().collect::<Vec<_>>());
+            }
+        }
         let row: Vec<Statistics> = (0..graph.tensors.len())
             .map(|t| Statistics::merged(seen.iter().map(|s| &s[t])))
             .collect();
@@ -148,5 +192,6 @@ pub fn calibrate(
         settings,
         timesteps,
         statistics,
+        inputs,
     })
 }

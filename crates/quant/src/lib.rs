@@ -9,8 +9,10 @@ pub mod calibrate;
 pub mod methods;
 pub mod quantise;
 pub mod ranges;
+pub mod rounding;
 pub mod statistics;
 pub mod weights;
 
 pub use calibrate::{Calibration, CalibrationSettings, calibrate};
 pub use quantise::{QuantiseError, quantise};
+pub use rounding::Rounding;

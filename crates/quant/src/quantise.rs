@@ -13,6 +13,7 @@ use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
 
 use crate::calibrate::Calibration;
 use crate::methods::{Method, Tables};
+use crate::rounding::Part;
 use crate::{accumulator, weights};
 
 /// Why a model cannot be quantised.
@@ -32,7 +33,7 @@ pub enum QuantiseError {
     NotFinite(String),
 }
 
-/// Quantise: tables by the method, weights rounded to nearest.
+/// Quantise: tables by the method, weights rounded as the calibration's settings say.
 ///
 /// Every calibrated time step is prepared once, so that a model which comes out here can be executed.
 ///
@@ -49,7 +50,12 @@ pub fn quantise(
     let nodes = graph
         .nodes
         .iter()
-        .map(|n| node(&graph, n, w, &tensors))
+        .enumerate()
+        .map(|(i, n)| {
+            let parts = calibration.inputs.as_ref();
+            let parts = parts.map(|inputs| inputs.of_node(i).collect::<Vec<_>>());
+            node(&graph, n, w, &tensors, parts.as_deref())
+        })
         .collect();
     let wide = |name: &str| {
         weights::wide(
@@ -85,6 +91,7 @@ pub fn quantise(
             steps: settings.steps,
             images: settings.images,
             seed: settings.seed,
+            rounding: settings.rounding.to_string(),
         },
         calibrated: calibration.timesteps.clone(),
         graph,
@@ -109,7 +116,13 @@ fn get<'a>(weights: &'a Weights, name: &str) -> &'a Tensor {
         .unwrap_or_else(|e| panic!("the importer checks all parameters: {e}"))
 }
 
-fn node(graph: &Graph, node: &Node, w: &Weights, tensors: &[TensorTable]) -> NodeParams {
+fn node(
+    graph: &Graph,
+    node: &Node,
+    w: &Weights,
+    tensors: &[TensorTable],
+    parts: Option<&[&Part]>,
+) -> NodeParams {
     match &node.op {
         Op::Norm(n) => NodeParams::Norm {
             gamma: weights::norm(&get(w, &n.weight).data),
@@ -119,7 +132,13 @@ fn node(graph: &Graph, node: &Node, w: &Weights, tensors: &[TensorTable]) -> Nod
             let rows = output_rows(c, &get(w, &c.weight).data);
             let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
             let input_step = smallest_step(graph, tensors, node.inputs[0]);
-            let mut conv = weights::convolution(&rows, bias, c.output_channels, input_step);
+            let outputs = c.output_channels;
+            let mut conv = match parts {
+                None => weights::convolution(&rows, bias, outputs, input_step),
+                Some(parts) => {
+                    weights::convolution_with_feedback(&rows, bias, outputs, input_step, parts)
+                }
+            };
             let largest = match tensors[node.inputs[0]] {
                 TensorTable::Planes => PLANES_MAX,
                 _ => 2 * OPERAND_MAX,

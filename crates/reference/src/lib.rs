@@ -8,7 +8,7 @@ mod buffers;
 mod conv;
 mod embedding;
 pub mod layout;
-mod matrix;
+pub mod matrix;
 mod norm;
 mod unet;
 

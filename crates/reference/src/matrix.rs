@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 /// How many threads of the current rayon pool to use: 0 for all, 1 for none but the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Threads(pub(crate) usize);
+pub struct Threads(pub usize);
 
 impl Threads {
     /// Calls `f` with each chunk and its index, in parallel unless there is one thread only.
@@ -29,7 +29,7 @@ impl Threads {
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
+pub struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// A matrix whose rows lie `stride` values apart.
-    pub(crate) fn rows(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub fn rows(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(
             reach(rows, columns, stride) <= data.len(),
             "matrix beyond its slice"
@@ -54,7 +54,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The same values with rows and columns exchanged.
-    pub(crate) fn transposed(self) -> Self {
+    pub fn transposed(self) -> Self {
         Matrix {
             data: self.data,
             rows: self.columns,
@@ -77,7 +77,7 @@ fn reach(rows: usize, columns: usize, stride: usize) -> usize {
 
 /// What happens to the destination of a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Into {
+pub enum Into {
     /// The product replaces it.
     Replace,
     /// The product is added to it.
@@ -85,7 +85,7 @@ pub(crate) enum Into {
 }
 
 /// `destination = left * right`, or `destination += left * right`; the destination's rows lie `stride` values apart.
-pub(crate) fn multiply(
+pub fn multiply(
     destination: &mut [f32],
     stride: usize,
     left: Matrix,

@@ -214,8 +214,9 @@ fn text(value: &Value, layers: bool) -> String {
         put(
             "quantised",
             format!(
-                "{}, calibrated with {} images in {} steps of {}, seed {}, by version {}",
+                "{}, {} rounding, calibrated with {} images in {} steps of {}, seed {}, by version {}",
                 p("method"),
+                p("rounding"),
                 p("images"),
                 p("steps"),
                 p("sampler"),

@@ -19,6 +19,7 @@ pub fn run(arguments: &QuantizeArgs, ui: &Ui) -> Result<()> {
         steps: arguments.steps,
         images: arguments.images,
         seed: arguments.seed,
+        rounding: arguments.rounding,
         threads: arguments.threads.unwrap_or(0) as usize,
     };
     let begun = Instant::now();

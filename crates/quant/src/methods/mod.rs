@@ -25,7 +25,7 @@ pub struct Tables {
 }
 
 /// A way to choose the step sizes of activations.
-pub trait Method {
+pub trait Method: Send + Sync {
     /// Name on the command line and in the file.
     fn name(&self) -> &'static str;
     /// One line on what it does, and where it comes from.

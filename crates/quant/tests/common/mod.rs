@@ -5,7 +5,7 @@ use diffuser_model::config::UnetConfig;
 use diffuser_model::import::Pipeline;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_model::weights::{Tensor, Weights};
-use diffuser_quant::CalibrationSettings;
+use diffuser_quant::{CalibrationSettings, Rounding};
 use diffuser_spec::philox::philox;
 
 /// Two levels, attention, classes, 8x8 pixels.
@@ -72,6 +72,7 @@ pub fn settings() -> CalibrationSettings {
         steps: 5,
         images: 24,
         seed: 1,
+        rounding: Rounding::ErrorFeedback,
     }
 }
 

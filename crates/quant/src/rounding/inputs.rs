@@ -1,0 +1,258 @@
+//! What the convolutions read: patches drawn along the calibration, and their moments.
+
+use std::ops::Range;
+
+use diffuser_model::graph::{Conv, Graph, Op, TensorId};
+use diffuser_spec::philox::philox;
+use rayon::prelude::*;
+
+use super::Moments;
+
+/// Most columns that are looked at together; more input channels than fit are cut in parts.
+const MOST_COLUMNS: usize = 1152;
+
+/// Patches to draw for a layer in all.
+const PATCHES: u64 = 24_576;
+
+/// Most patches to draw of one evaluation.
+const MOST_AT_ONCE: u64 = 64;
+
+/// Distinguishes these random numbers from those of noise.
+const KEY: u32 = 0x7061_7463;
+
+/// How a convolution reads its operand; several may read one in the same way.
+#[derive(Clone, Debug, PartialEq)]
+struct Site {
+    operand: TensorId,
+    kernel: usize,
+    stride: usize,
+    padding: [usize; 4],
+    /// Height, width and channels of the operand.
+    source: [usize; 3],
+    /// Number of output pixels, and of those in a row.
+    pixels: [usize; 2],
+}
+
+/// Some input channels of a convolution, with all taps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// How they are read, among all ways that there are.
+    site: usize,
+    /// Its channels, counted from the node's first.
+    pub channels: Range<usize>,
+    /// Moments of its patches (`ky x kx x channels`).
+    pub moments: Moments,
+}
+
+/// Moments of what every convolution reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    sites: Vec<Site>,
+    /// Site of each node that is a convolution.
+    of_node: Vec<Option<usize>>,
+    parts: Vec<Part>,
+    seed: u64,
+    per_evaluation: usize,
+    images: u64,
+}
+
+/// Patches of one evaluation, for each part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patches {
+    place: [u32; 3],
+    parts: Vec<Vec<f32>>,
+}
+
+impl Part {
+    /// These channels of the first site, with patches of so many columns, none seen so far.
+    #[cfg(test)]
+    pub(crate) fn new(channels: Range<usize>, columns: usize) -> Self {
+        Self {
+            site: 0,
+            channels,
+            moments: Moments::new(columns),
+        }
+    }
+}
+
+impl Inputs {
+    /// For `evaluations` time steps of `images` images.
+    #[must_use]
+    pub fn new(graph: &Graph, seed: u64, images: u32, evaluations: usize) -> Self {
+        let mut sites: Vec<Site> = vec![];
+        let of_node = graph.nodes.iter().map(|node| match &node.op {
+            Op::Conv(conv) => {
+                let site = Site::new(graph, node.inputs[0], node.output, conv);
+                Some(sites.iter().position(|s| *s == site).unwrap_or_else(|| {
+                    sites.push(site);
+                    sites.len() - 1
+                }))
+            }
+            _ => None,
+        });
+        let of_node = of_node.collect();
+        let parts = sites.iter().enumerate().flat_map(|(i, site)| {
+            let taps = site.kernel * site.kernel;
+            let channels = site.source[2];
+            let count = channels.div_ceil((MOST_COLUMNS / taps).max(1));
+            (0..count).map(move |k| {
+                let range = channels * k / count..channels * (k + 1) / count;
+                Part {
+                    site: i,
+                    moments: Moments::new(range.len() * taps),
+                    channels: range,
+                }
+            })
+        });
+        let parts = parts.collect();
+        let images = u64::from(images.max(1));
+        let steps = evaluations.max(1) as u64;
+        let per_evaluation = PATCHES.div_ceil(images * steps).min(MOST_AT_ONCE);
+        Self {
+            sites,
+            of_node,
+            parts,
+            seed,
+            per_evaluation: per_evaluation as usize,
+            images: PATCHES.div_ceil(per_evaluation * steps),
+        }
+    }
+
+    /// Number of images whose patches are best held at once.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        (1024 / self.per_evaluation).max(1)
+    }
+
+    /// Nothing drawn yet of image `image` at step `step` of the sampler.
+    #[must_use]
+    pub fn patches(&self, image: u64, step: u32) -> Patches {
+        Patches {
+            place: [image as u32, (image >> 32) as u32, step],
+            parts: vec![vec![]; self.parts.len()],
+        }
+    }
+
+    /// Draw from one tensor of an evaluation, if any convolution reads it.
+    pub fn draw(&self, patches: &mut Patches, id: TensorId, values: &[f32]) {
+        let [image, ..] = patches.place;
+        if u64::from(image) >= self.images {
+            return;
+        }
+        for (i, site) in self.sites.iter().enumerate() {
+            if site.operand != id {
+                continue;
+            }
+            let count = self.per_evaluation.min(site.pixels[0]);
+            let pixels = (0..count).map(|k| {
+                // one of each stretch of the image
+                let stretch = site.pixels[0] * k / count..site.pixels[0] * (k + 1) / count;
+                let [low, high, step] = patches.place;
+                let key = [self.seed as u32 ^ KEY, (self.seed >> 32) as u32];
+                let [random, ..] = philox([(i << 16 | k) as u32, low, high, step], key);
+                stretch.start + random as usize % stretch.len()
+            });
+            let pixels: Vec<usize> = pixels.collect();
+            for (part, drawn) in self.parts.iter().zip(&mut patches.parts) {
+                if part.site == i {
+                    for &pixel in &pixels {
+                        site.gather(values, pixel, part.channels.clone(), drawn);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Take in patches of several evaluations, in this order.
+    pub fn add(&mut self, patches: &[Patches]) {
+        self.parts.par_iter_mut().enumerate().for_each(|(i, part)| {
+            let all: Vec<&[f32]> = patches.iter().map(|p| p.parts[i].as_slice()).collect();
+            part.moments.add(&all.concat());
+        });
+    }
+
+    /// The parts of a node's input channels; none for a node that is no convolution.
+    pub fn of_node(&self, node: usize) -> impl Iterator<Item = &Part> {
+        let site = self.of_node[node];
+        self.parts.iter().filter(move |p| Some(p.site) == site)
+    }
+}
+
+impl Site {
+    fn new(graph: &Graph, operand: TensorId, output: TensorId, conv: &Conv) -> Self {
+        let (source, target) = (&graph.tensors[operand], &graph.tensors[output]);
+        Self {
+            operand,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            padding: conv.padding,
+            source: [source.height, source.width, source.channels],
+            pixels: [target.height * target.width, target.width],
+        }
+    }
+
+    /// What an output pixel reads of some channels, zeros outside the image.
+    fn gather(&self, values: &[f32], pixel: usize, channels: Range<usize>, out: &mut Vec<f32>) {
+        let [height, width, all] = self.source;
+        let (y, x) = (pixel / self.pixels[1], pixel % self.pixels[1]);
+        for ky in 0..self.kernel {
+            for kx in 0..self.kernel {
+                let row = (y * self.stride + ky).wrapping_sub(self.padding[0]);
+                let column = (x * self.stride + kx).wrapping_sub(self.padding[1]);
+                if row < height && column < width {
+                    let at = (row * width + column) * all;
+                    out.extend(&values[at + channels.start..at + channels.end]);
+                } else {
+                    out.extend(channels.clone().map(|_| 0.0));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(stride: usize, padding: [usize; 4], pixels: [usize; 2]) -> Site {
+        Site {
+            operand: 0,
+            kernel: 3,
+            stride,
+            padding,
+            source: [4, 6, 5],
+            pixels,
+        }
+    }
+
+    /// A patch is what the convolution's definition multiplies.
+    #[test]
+    fn patches_agree_with_the_definition() {
+        let values: Vec<f32> = (1..=4 * 6 * 5).map(|i| i as f32).collect();
+        let sites = [
+            site(1, [1; 4], [24, 6]),
+            site(2, [1; 4], [6, 3]),
+            site(2, [0, 0, 1, 1], [6, 3]),
+        ];
+        for site in &sites {
+            for pixel in 0..site.pixels[0] {
+                let mut got = vec![];
+                site.gather(&values, pixel, 1..4, &mut got);
+                let mut want = vec![];
+                for (ky, kx, c) in (0..27).map(|i| (i / 9, i / 3 % 3, 1 + i % 3)) {
+                    let y = (pixel / site.pixels[1] * site.stride + ky) as isize;
+                    let x = (pixel % site.pixels[1] * site.stride + kx) as isize;
+                    let y = y - site.padding[0] as isize;
+                    let x = x - site.padding[1] as isize;
+                    let inside = (0..4).contains(&y) && (0..6).contains(&x);
+                    want.push(if inside {
+                        values[(y as usize * 6 + x as usize) * 5 + c]
+                    } else {
+                        0.0
+                    });
+                }
+                assert_eq!(got, want, "{site:?} at {pixel}");
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Mean and covariance of a layer's inputs.
+
+use diffuser_reference::matrix::{Into, Matrix, Threads, multiply};
+
+/// Columns of the product that are computed at a time; what lies above the diagonal is left out.
+const PANEL: usize = 128;
+
+/// Sums of patches and of their products, in `f64`.
+///
+/// Products within one call of [`Moments::add`] are summed in `f32`, a few hundred at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    size: usize,
+    count: u64,
+    sums: Vec<f64>,
+    /// `size * size`; only the lower triangle is filled.
+    products: Vec<f64>,
+}
+
+impl Moments {
+    /// Of patches with so many columns, none seen so far.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self {
+            size,
+            count: 0,
+            sums: vec![0.0; size],
+            products: vec![0.0; size * size],
+        }
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Number of patches seen.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Take in patches, one after another in `patches`.
+    ///
+    /// # Panics
+    /// When they are no whole number of patches.
+    pub fn add(&mut self, patches: &[f32]) {
+        let size = self.size;
+        assert_eq!(patches.len() % size, 0, "whole patches");
+        let count = patches.len() / size;
+        self.count += count as u64;
+        for patch in patches.chunks_exact(size) {
+            for (sum, &x) in self.sums.iter_mut().zip(patch) {
+                *sum += f64::from(x);
+            }
+        }
+        let mut product = vec![0.0; size * PANEL.min(size)];
+        for from in (0..size).step_by(PANEL) {
+            let (rows, width) = (size - from, PANEL.min(size - from));
+            if count == 0 {
+                continue;
+            }
+            let left = Matrix::rows(&patches[from..], count, rows, size).transposed();
+            let right = Matrix::rows(&patches[from..], count, width, size);
+            multiply(&mut product, width, left, right, Into::Replace, Threads(1));
+            for (i, row) in product.chunks_exact(width).take(rows).enumerate() {
+                let start = (from + i) * size + from;
+                for (sum, &x) in self.products[start..start + width].iter_mut().zip(row) {
+                    *sum += f64::from(x);
+                }
+            }
+        }
+    }
+
+    /// The mean patch; zeros when none was seen.
+    #[must_use]
+    pub fn mean(&self) -> Vec<f64> {
+        let n = self.count.max(1) as f64;
+        self.sums.iter().map(|s| s / n).collect()
+    }
+
+    /// The covariance, `size * size`, symmetric to the bit; zeros when nothing was seen.
+    #[must_use]
+    pub fn covariance(&self) -> Vec<f64> {
+        let (size, n) = (self.size, self.count.max(1) as f64);
+        let mean = self.mean();
+        let mut all = vec![0.0; size * size];
+        for i in 0..size {
+            for j in 0..=i {
+                let x = self.products[i * size + j] / n - mean[i] * mean[j];
+                // rounding may leave a variance of nothing below zero
+                let x = if i == j { x.max(0.0) } else { x };
+                all[i * size + j] = x;
+                all[j * size + i] = x;
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_definition() {
+        // more columns than a panel, taken in twice
+        let (size, count) = (150, 40);
+        let patches: Vec<f32> = (0..size * count)
+            .map(|i| ((i * 31 + i / 7) % 9) as f32 - 3.0)
+            .collect();
+        let mut moments = Moments::new(size);
+        moments.add(&patches[..size * 10]);
+        moments.add(&[]);
+        moments.add(&patches[size * 10..]);
+        assert_eq!(moments.count(), count as u64);
+        let value = |p: usize, c: usize| f64::from(patches[p * size + c]);
+        let mean = |c: usize| (0..count).map(|p| value(p, c)).sum::<f64>() / count as f64;
+        let got = moments.covariance();
+        for i in (0..size).step_by(7) {
+            assert!((moments.mean()[i] - mean(i)).abs() < 1e-12);
+            for j in 0..size {
+                let want = (0..count)
+                    .map(|p| (value(p, i) - mean(i)) * (value(p, j) - mean(j)))
+                    .sum::<f64>()
+                    / count as f64;
+                assert!((got[i * size + j] - want).abs() < 1e-10, "{i} {j}");
+                assert_eq!(got[i * size + j], got[j * size + i]);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_seen_is_all_zeros() {
+        let moments = Moments::new(3);
+        assert_eq!(moments.mean(), [0.0; 3]);
+        assert_eq!(moments.covariance(), [0.0; 9]);
+    }
+}
