@@ -22,7 +22,7 @@ fn the_shipped_model_makes_the_same_images_for_ever() {
         ));
         (report, fs::read(sandbox.path("out.png")).unwrap())
     };
-    let (report, grid) = run("");
+    let (report, _) = run("");
     assert_eq!(report["model"], "embedded");
     let made = report["sha256"].as_str().unwrap();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
