@@ -4,6 +4,7 @@ use std::path::Path;
 
 use diffuser_model::build_graph::build_graph;
 use diffuser_model::config::UnetConfig;
+use diffuser_model::error::clip;
 use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
@@ -49,7 +50,8 @@ impl Profile {
         Ok(Self {
             config: config.clone(),
             scheduler,
-            class_names: class_names.to_vec(),
+            // they come from a file and go to a terminal
+            class_names: class_names.iter().map(|n| clip(n)).collect(),
         })
     }
 

@@ -204,7 +204,7 @@ fn readers_that_go_away_do_no_harm() {
 fn names_need_not_be_unicode() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::with_model();
-    let name = |bytes| std::ffi::OsStr::from_bytes(bytes).to_owned();
+    let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
     fs::rename(
         sandbox.path("pipeline"),
         sandbox.folder().join(name(b"p\xff")),

@@ -251,7 +251,9 @@ mod tests {
                 steps: 8,
                 images: 1,
                 seed: 0,
+                rounding: crate::rounding::Rounding::Nearest,
             },
+            inputs: None,
             timesteps: (0..8).map(|i| 100 * i).collect(),
             statistics: (0..8)
                 .map(|i| vec![seen(if i < 4 { 1.0 } else { 8.0 }); 3])

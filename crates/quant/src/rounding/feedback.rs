@@ -106,11 +106,9 @@ pub(super) mod tests {
                     std::array::from_fn(|lane| 3.0 / 127.0 * (1.0 - 0.04 * lane as f64));
                 for (feedback, sum) in [false, true].into_iter().zip(&mut sums) {
                     let rounded = round(&weights, &steps, &factor, feedback);
-                    for lane in 0..LANES {
+                    for (lane, step) in steps.into_iter().enumerate() {
                         let e: Vec<f64> = (0..size)
-                            .map(|i| {
-                                f64::from(rounded.integers[i][lane]) * steps[lane] - weights[i]
-                            })
+                            .map(|i| f64::from(rounded.integers[i][lane]) * step - weights[i])
                             .collect();
                         let want = output_error(&c, factor.damping, &e);
                         let got = rounded.error[lane];
