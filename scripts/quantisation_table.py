@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare quantisation methods on one model and write the table of docs/quantisation.md.
 
-    python3 scripts/quantisation_table.py --model models/emoji32 --count 54
+    python3 scripts/quantisation_table.py --model models/emoji32
 
 Every method is calibrated on the same images and compared with the float reference on the same initial
 noise, by `diffuser quantize` and `diffuser compare`. The part of the page between the two markers is
@@ -29,10 +29,10 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", required=True, help="pipeline folder")
     p.add_argument("--binary", default="target/release/diffuser")
-    p.add_argument("--count", type=int, default=54)
+    p.add_argument("--count", type=int, default=27)
     p.add_argument("--page", type=Path, default=Path("docs/quantisation.md"))
     p.add_argument("--plot", type=Path, default=Path("docs/images/error-by-step.svg"))
-    p.add_argument("--schedules", nargs="+", default=["ddim:100", "dpmsolver++:20"])
+    p.add_argument("--schedules", nargs="+", default=["ddim:50", "dpmsolver++:20"])
     args = p.parse_args()
 
     lines = [
