@@ -17,7 +17,10 @@ import tempfile
 from pathlib import Path
 
 START, END = "<!-- table: scripts/quantisation_table.py -->", "<!-- end of table -->"
-METHODS = ["dynamic-step", "static-mse", "static-minmax", "dynamic-step-8bit", "static-mse-8bit", "static-8bit"]
+METHODS = [
+    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq",
+    "dynamic-step-8bit", "static-mse-8bit", "static-8bit",
+]
 
 
 def call(binary: str, *arguments: str) -> dict:
@@ -29,6 +32,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", required=True, help="pipeline folder")
     p.add_argument("--binary", default="target/release/diffuser")
+    p.add_argument("--methods", nargs="+", default=METHODS, help="the first one is plotted")
     p.add_argument("--count", type=int, default=27)
     p.add_argument("--page", type=Path, default=Path("docs/quantisation.md"))
     p.add_argument("--plot", type=Path, default=Path("docs/images/error-by-step.svg"))
@@ -43,13 +47,13 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for method in METHODS:
+        for method in args.methods:
             call(args.binary, "quantize", args.model, "-o", f"{folder}/{method}", "--method", method)
         for schedule in args.schedules:
             sampler, steps = schedule.split(":")
-            for method in METHODS:
+            for method in args.methods:
                 plot = []
-                if method == METHODS[0] and schedule == args.schedules[0]:
+                if method == args.methods[0] and schedule == args.schedules[0]:
                     args.plot.parent.mkdir(parents=True, exist_ok=True)
                     plot = ["--plot", str(args.plot)]
                 report = call(

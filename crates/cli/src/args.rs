@@ -51,6 +51,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Make the same images in floating point and in integers, and measure where they part.
     Compare(CompareArgs),
+    /// Make many images in integers, and measure them against floating point.
+    Evaluate(EvaluateArgs),
     /// Evaluate the network once, on a sample from a file.
     Predict(PredictArgs),
     /// Print a completion script for a shell.
@@ -61,6 +63,9 @@ const MODEL_HELP: &str = "Quantised file or diffusers folder [default: the embed
 
 /// Heading of the options that say what is written.
 const OUTPUT: &str = "Output";
+
+/// Heading of the options that say how images are sampled.
+const SAMPLING: &str = "Sampling";
 
 /// Every kernel, and `auto`.
 const KERNELS: [KernelChoice; 4] = {
@@ -130,11 +135,16 @@ pub struct GenerateArgs {
 
     #[command(flatten)]
     pub sampling: SamplingArgs,
+
+    /// Start from tensor `latents` of this safetensors file (or its only tensor), F32, N x C x H x W,
+    /// rather than from noise. Integers round it to multiples of 2^-24 once.
+    #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
+    pub latents: Option<PathBuf>,
 }
 
 /// How images are sampled.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Sampling")]
+#[command(next_help_heading = SAMPLING)]
 pub struct SamplingArgs {
     /// Evaluations of the network for an image [default: dpmsolver++ 20, ddim 50, ddpm 1000]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
@@ -168,11 +178,6 @@ pub struct SamplingArgs {
     /// Classes that the images take in turns, by name or number [default: all of the model's]
     #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
     pub class: Vec<String>,
-
-    /// Start from tensor `latents` of this safetensors file (or its only tensor), F32, N x C x H x W,
-    /// rather than from noise. Integers round it to multiples of 2^-24 once.
-    #[arg(long, value_name = "FILE")]
-    pub latents: Option<PathBuf>,
 
     #[command(flatten)]
     pub execution: ExecutionArgs,
@@ -211,9 +216,13 @@ const QUANTIZE_EXAMPLES: &str = "\
 Examples:
   diffuser quantize my-pipeline -o my.safetensors
   diffuser quantize my-pipeline -o static.safetensors --method static-minmax
+  diffuser quantize my-pipeline -o small.safetensors --weights mixed --weight-budget 60%
 
 The float network makes some images first, and the ranges of all tensors are measured at each of
-its time steps. The file works with any sampler and any number of steps afterwards.";
+its time steps. The file works with any sampler and any number of steps afterwards.
+
+What takes long is kept in FILE.calibration meanwhile: after an interruption the same command goes on
+where it was. The file is removed at the end.";
 
 /// Options of `quantize`.
 #[derive(Debug, Args)]
@@ -245,11 +254,24 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL, Sampler::name))]
     pub scheduler: Option<Sampler>,
 
-    /// How weights become integers: each to the nearest, or so that those rounded later make up for
-    /// the error of those before.
+    /// How weights become integers: each to the nearest; so that those rounded later make up for
+    /// the error of those before; or up or down as learnt (slow).
     #[arg(long, value_name = "NAME", default_value_t = Rounding::default())]
     #[arg(value_parser = one_of(Rounding::ALL, Rounding::name))]
     pub rounding: Rounding,
+
+    /// Bits of the weights: 8, 4, or 4 in as many layers as the budget asks for. The first and the last
+    /// convolution always have 8.
+    #[arg(long, value_name = "BITS", default_value = "8", value_parser = ["8", "4", "mixed"])]
+    pub weights: String,
+
+    /// Most bytes of the weights of convolutions and linear layers; with --weights mixed
+    #[arg(long, value_name = "N", conflicts_with = "weight_budget")]
+    pub weight_bytes: Option<u64>,
+
+    /// The same as a share of what they take with 8 bits, as 60%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub weight_budget: Option<f64>,
 
     /// Seed of the calibration's noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -324,6 +346,54 @@ pub struct CompareArgs {
 
     #[command(flatten)]
     pub sampling: SamplingArgs,
+
+    /// Start from tensor `latents` of this safetensors file (or its only tensor), F32, N x C x H x W,
+    /// rather than from noise. Integers round it to multiples of 2^-24 once.
+    #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
+    pub latents: Option<PathBuf>,
+}
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  diffuser evaluate my.safetensors --against my-pipeline --images 512 --json out.json
+
+Images are kept in a journal as they are made: the same command goes on where one was interrupted, and
+float images are made once for any number of quantised files.";
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+#[command(after_help = EVALUATE_EXAMPLES)]
+pub struct EvaluateArgs {
+    #[arg(value_name = "MODEL", help = MODEL_HELP)]
+    pub model: Option<PathBuf>,
+
+    /// The float model to measure against: the folder that the file was quantised from
+    #[arg(long, value_name = "DIR")]
+    pub against: Option<PathBuf>,
+
+    /// Number of images
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 512, value_parser = count())]
+    pub images: u64,
+
+    /// Images that the error at each step is measured on; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = value_parser!(u64).range(..=MAX_COUNT as u64))]
+    pub step_images: u64,
+
+    /// Folder that keeps finished images
+    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = OUTPUT)]
+    pub journal: PathBuf,
+
+    /// Also write all figures as JSON
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub json: Option<PathBuf>,
+
+    /// Also plot the error at each step, SVG
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
 }
 
 const PREDICT_EXAMPLES: &str = "\
@@ -384,6 +454,15 @@ fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
         let named = values.into_iter().find(|&v| name(v) == text);
         named.expect("only their names get this far")
     })
+}
+
+/// A share, `0..=1`, from a percentage.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|n| n.parse::<f64>().ok());
+    match number {
+        Some(n) if (0.0..=100.0).contains(&n) => Ok(n / 100.0),
+        _ => Err("expected 0% to 100%".into()),
+    }
 }
 
 fn methods() -> PossibleValuesParser {

@@ -23,8 +23,8 @@
 //! use diffuser::{FloatModel, Generator, QuantiseSettings};
 //!
 //! let float = FloatModel::load("my-pipeline")?;
-//! let model = float.quantise(&QuantiseSettings::default(), &|done, total| {
-//!     eprintln!("{done} of {total}");
+//! let model = float.quantise(&QuantiseSettings::default(), &|stage, done, total| {
+//!     eprintln!("{stage:?}: {done} of {total}");
 //! })?;
 //! std::fs::write("my.safetensors", model.to_bytes()?).unwrap();
 //! let comparison = Generator::new(&model).count(8).compare(&float, &())?;
@@ -48,12 +48,12 @@ pub use diffuser_engine::KernelChoice;
 pub use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, Spacing};
 pub use diffuser_model::scale::scale_to_f64;
 pub use diffuser_model::{config::UnetConfig, graph, quantised};
-pub use diffuser_quant::Rounding;
 pub use diffuser_quant::methods::{Method, all as methods};
+pub use diffuser_quant::{Budget, Rounding, Weights, weight_bytes};
 pub use error::{Error, Result};
 pub use image::{Image, psnr, sha256};
 pub use model::{
-    CALIBRATION_IMAGES, CALIBRATION_STEPS, FloatModel, Model, Profile, QuantiseSettings,
+    CALIBRATION_IMAGES, CALIBRATION_STEPS, FloatModel, Model, Profile, QuantiseSettings, Stage,
 };
 pub use predict::Question;
 pub use progress::{Progress, Stepped};

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Err(line) => return fail(&line, USAGE),
     };
     let handler = ctrlc::set_handler(|| {
+        ui::say_at_interrupt();
         // Held to the end of the process, so that no output is finished any more.
         let _unfinished = diffuser::output::remove_unfinished();
         std::process::exit(INTERRUPTED);
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Quantize(a) => commands::quantize::run(&a, &ui),
         Command::Info(a) => commands::info::run(&a),
         Command::Compare(a) => commands::compare::run(&a, &ui),
+        Command::Evaluate(a) => commands::evaluate::run(&a, &ui),
         Command::Predict(a) => commands::predict::run(&a, &ui),
         Command::Completions(a) => commands::completions::run(&a),
     };

@@ -1,6 +1,7 @@
 //! Models as users meet them: quantised ones, and the float ones that they are made of.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diffuser_model::build_graph::build_graph;
 use diffuser_model::config::UnetConfig;
@@ -9,7 +10,9 @@ use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
-use diffuser_quant::{CalibrationSettings, Rounding};
+use diffuser_quant::{
+    Calibration, CalibrationSettings, Calibrator, QuantiseError, Rounding, Weights, resume,
+};
 
 use crate::crew::thread_pool;
 use crate::error::{Error, Result};
@@ -264,7 +267,7 @@ pub const CALIBRATION_STEPS: u32 = 50;
 pub const CALIBRATION_IMAGES: u32 = 32;
 
 /// How to quantise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuantiseSettings {
     /// Name of the method that chooses the step sizes, one of [`crate::methods`].
     pub method: String,
@@ -278,8 +281,22 @@ pub struct QuantiseSettings {
     pub seed: u64,
     /// How weights become integers.
     pub rounding: Rounding,
+    /// How wide they are.
+    pub weights: Weights,
     /// Number of threads; 0 for as many as there are processors. The result does not depend on it.
     pub threads: usize,
+    /// Where a calibration that takes long keeps what it has, and takes it up again after an interruption. The
+    /// file is removed when the model is made, and refused when it belongs to other settings.
+    pub unfinished: Option<PathBuf>,
+}
+
+/// What quantising is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The float network makes images; counted in its evaluations.
+    Calibrating,
+    /// Weights become integers; counted in weights.
+    Rounding,
 }
 
 impl Default for QuantiseSettings {
@@ -291,10 +308,18 @@ impl Default for QuantiseSettings {
             images: CALIBRATION_IMAGES,
             seed: 0,
             rounding: Rounding::default(),
+            weights: Weights::default(),
             threads: 0,
+            unfinished: None,
         }
     }
 }
+
+/// Least time between two savings of an unfinished calibration.
+const SAVED_EVERY: Duration = Duration::from_secs(20);
+
+/// Savings take at most one part in this many of the time.
+const SAVING_SHARE: u32 = 10;
 
 impl FloatModel {
     /// Reads a pipeline's folder, or that of a U-Net alone.
@@ -358,7 +383,7 @@ impl FloatModel {
         &self.pipeline
     }
 
-    /// Quantises. `progress` gets the evaluations of the network that are done, and all there will be.
+    /// Quantises. `progress` gets the stage, what of it is done, and all there will be.
     ///
     /// # Errors
     ///
@@ -366,7 +391,7 @@ impl FloatModel {
     pub fn quantise(
         &self,
         settings: &QuantiseSettings,
-        progress: &(dyn Fn(u64, u64) + Sync),
+        progress: &(dyn Fn(Stage, u64, u64) + Sync),
     ) -> Result<Model> {
         let method = diffuser_quant::methods::by_name(&settings.method).ok_or_else(|| {
             let names: Vec<_> = crate::methods().iter().map(|m| m.name()).collect();
@@ -385,14 +410,51 @@ impl FloatModel {
             seed: settings.seed,
             rounding: settings.rounding,
         };
-        let scheduler = &self.profile.scheduler;
         let quantised = thread_pool(settings.threads)?
             .install(|| {
-                let seen =
-                    diffuser_quant::calibrate(&self.pipeline, scheduler, calibration, progress)?;
-                diffuser_quant::quantise(&self.pipeline, &seen, method.as_ref())
+                let unfinished = settings.unfinished.as_deref();
+                let calibrate = |done, all| progress(Stage::Calibrating, done, all);
+                let seen = self.calibrate(calibration, unfinished, &calibrate)?;
+                let round = |done, all| progress(Stage::Rounding, done, all);
+                diffuser_quant::quantise_weights(
+                    &self.pipeline,
+                    &self.profile.scheduler,
+                    &seen,
+                    method.as_ref(),
+                    settings.weights,
+                    &round,
+                )
             })
             .map_err(Error::model)?;
+        if let Some(path) = &settings.unfinished {
+            resume::discard(path).map_err(Error::model)?;
+        }
         Model::from_quantised(quantised)
+    }
+
+    /// Calibrates, from where `unfinished` was left if it is there, and saves to it now and then.
+    fn calibrate(
+        &self,
+        settings: CalibrationSettings,
+        unfinished: Option<&Path>,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> std::result::Result<Calibration, QuantiseError> {
+        let scheduler = &self.profile.scheduler;
+        let mut calibrator = Calibrator::new(&self.pipeline, scheduler, settings)?;
+        let Some(path) = unfinished else {
+            while calibrator.step(progress)? {}
+            return Ok(calibrator.finish());
+        };
+        calibrator.resume(path)?;
+        let (mut saved, mut pause) = (Instant::now(), SAVED_EVERY);
+        while calibrator.step(progress)? {
+            if saved.elapsed() >= pause {
+                let begun = Instant::now();
+                calibrator.save(path)?;
+                saved = Instant::now();
+                pause = SAVED_EVERY.max((saved - begun) * SAVING_SHARE);
+            }
+        }
+        Ok(calibrator.finish())
     }
 }

@@ -288,13 +288,7 @@ impl<'a> Generator<'a> {
     /// Checks the settings and decides all that follows from them.
     pub(crate) fn prepare(&self) -> Result<Run> {
         let profile = self.profile();
-        let sampler = self.sampler.unwrap_or(profile.default_sampler());
-        let options = SamplerOptions {
-            sampler,
-            steps: self.steps.unwrap_or(profile.default_steps(sampler)),
-            eta: self.eta,
-            spacing: self.spacing,
-        };
+        let options = self.options();
         let plan = plan(&profile.scheduler, &options).map_err(Error::setting)?;
         let jobs = self.jobs()?;
         let count = jobs.len();
@@ -321,6 +315,37 @@ impl<'a> Generator<'a> {
             classes,
             crew,
         })
+    }
+
+    /// How images will be sampled: what was set, and the model's defaults.
+    #[must_use]
+    pub fn options(&self) -> SamplerOptions {
+        let profile = self.profile();
+        let sampler = self.sampler.unwrap_or(profile.default_sampler());
+        SamplerOptions {
+            sampler,
+            steps: self.steps.unwrap_or(profile.default_steps(sampler)),
+            eta: self.eta,
+            spacing: self.spacing,
+        }
+    }
+
+    /// The classes that images take in turns: image `k` has entry `k` modulo their number.
+    ///
+    /// # Errors
+    ///
+    /// When the model does not have one of them.
+    pub fn class_cycle(&self) -> Result<Vec<Option<usize>>> {
+        match (self.classes.as_slice(), self.profile().classes()) {
+            ([], 0) => Ok(vec![None]),
+            ([], n) => Ok((0..n).map(Some).collect()),
+            (given, n) => match given.iter().find(|&&c| c >= n) {
+                Some(bad) => Err(Error::setting(format!(
+                    "class {bad}: this model has {n} classes"
+                ))),
+                None => Ok(given.iter().copied().map(Some).collect()),
+            },
+        }
     }
 
     /// Number of images that [`Generator::run`] will make.
@@ -370,18 +395,7 @@ impl<'a> Generator<'a> {
             }
         }
         let count = self.image_count()?;
-        let classes: Vec<Option<usize>> = match (self.classes.as_slice(), profile.classes()) {
-            ([], 0) => vec![None],
-            ([], n) => (0..n).map(Some).collect(),
-            (given, n) => {
-                if let Some(bad) = given.iter().find(|&&c| c >= n) {
-                    return Err(Error::setting(format!(
-                        "class {bad}: this model has {n} classes"
-                    )));
-                }
-                given.iter().copied().map(Some).collect()
-            }
-        };
+        let classes = self.class_cycle()?;
         let last = self.first.checked_add(count as u64 - 1);
         let Some(last) = last else {
             return Err(Error::setting("image numbers end at 2^64 - 1"));

@@ -2,10 +2,25 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use diffuser::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What an interrupt prints before the process ends.
+static AT_INTERRUPT: Mutex<Option<String>> = Mutex::new(None);
+
+fn at_interrupt() -> MutexGuard<'static, Option<String>> {
+    AT_INTERRUPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints the line of [`Ui::at_interrupt`], if there is one. For the handler of interrupts.
+pub fn say_at_interrupt() {
+    if let Some(line) = at_interrupt().take() {
+        complain(&line);
+    }
+}
 
 /// What the user sees while work is going on.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +60,11 @@ impl Ui {
         }
     }
 
+    /// From now on an interrupt says `line`, unless told to be quiet.
+    pub fn at_interrupt(self, line: &str) {
+        *at_interrupt() = (!self.quiet).then(|| format!("diffuser: {line}"));
+    }
+
     /// A line for the user, when there is one to read it.
     pub fn note(self, line: &str) {
         if self.visible {
@@ -57,6 +77,14 @@ impl Ui {
 pub struct Bar(ProgressBar);
 
 impl Bar {
+    /// Starts anew with other work: the time left is that of this alone.
+    pub fn title(&self, title: &'static str) {
+        if self.0.message() != title {
+            self.0.set_message(title);
+            self.0.reset();
+        }
+    }
+
     /// Shows that `done` of `total` is done.
     pub fn set(&self, done: u64, total: u64) {
         if self.0.length() != Some(total) {

@@ -9,9 +9,11 @@ use serde_json::Value;
 /// What each crate of the workspace may use of the workspace; tests may use more.
 const RULES: &[(&str, &[&str])] = &[
     ("diffuser-spec", &[]),
+    ("diffuser-isa", &[]),
     ("diffuser-model", &["diffuser-spec"]),
     ("diffuser-reference", &["diffuser-model"]),
     ("diffuser-engine", &["diffuser-spec", "diffuser-model"]),
+    ("diffuser-evaluate", &[]),
     (
         "diffuser-quant",
         &[
@@ -21,6 +23,7 @@ const RULES: &[(&str, &[&str])] = &[
             "diffuser-engine",
         ],
     ),
+    ("diffuser-metrics", &[]),
     (
         "diffuser",
         &[
@@ -28,7 +31,9 @@ const RULES: &[(&str, &[&str])] = &[
             "diffuser-model",
             "diffuser-reference",
             "diffuser-engine",
+            "diffuser-evaluate",
             "diffuser-quant",
+            "diffuser-metrics",
         ],
     ),
 ];

@@ -297,8 +297,23 @@ fn info_tells_what_a_model_is() {
         quantised["bytes"],
         fs::metadata(s.path("model.safetensors")).unwrap().len()
     );
+    let bytes = fs::read(s.path("model.safetensors")).unwrap();
+    let arrays = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let size = |is: fn(&str) -> bool| -> usize {
+        let all = arrays.iter().filter(|(name, _)| is(name));
+        all.map(|(_, view)| view.data().len()).sum()
+    };
+    let tables = size(|name| name.starts_with("tensor.")) + 4 * intervals.len();
+    let weights = size(|name| name.ends_with(".weight"));
+    assert_eq!(quantised["table_bytes"], tables);
+    let share = quantised["table_share"].as_f64().unwrap();
+    assert!(
+        (share - tables as f64 / weights as f64).abs() < 1e-9,
+        "{share}"
+    );
     let text = s.ok("info model.safetensors --layers");
     for part in [
+        "4 intervals of time steps, ",
         "(quantised)",
         "wild dog",
         "dynamic-step",
@@ -315,4 +330,42 @@ fn the_embedded_model_works() {
     let report = s.json("generate --steps 1 --count 1 -o embedded.png --json");
     assert_eq!(report["model"], "embedded");
     assert!(s.json("info --json")["macs"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn an_interrupted_calibration_goes_on_where_it_was() {
+    let s = sandbox();
+    let float = diffuser::FloatModel::load(s.path("pipeline")).unwrap();
+    let settings = diffuser_quant::CalibrationSettings {
+        sampler: float.profile().default_sampler(),
+        steps: 4,
+        images: 3,
+        seed: 9,
+        rounding: diffuser_quant::Rounding::default(),
+    };
+    let scheduler = &float.profile().scheduler;
+    let mut calibrator =
+        diffuser_quant::Calibrator::new(float.pipeline(), scheduler, settings).unwrap();
+    for _ in 0..2 {
+        calibrator.step(&|_, _| {}).unwrap();
+    }
+    let unfinished = s.path("taken-up.safetensors.calibration");
+    calibrator.save(&unfinished).unwrap();
+    let quantize = "quantize pipeline --steps 4 --images 3 -o";
+    // another seed's is refused, and kept
+    let ran = s.run(&format!("{quantize} taken-up.safetensors --seed 8"));
+    assert_eq!(
+        (ran.code, ran.stderr.lines().count()),
+        (Some(1), 1),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("seed 9") && ran.stderr.contains("seed 8"));
+    assert!(unfinished.exists());
+    s.ok(&format!("{quantize} taken-up.safetensors --seed 9"));
+    assert!(!unfinished.exists());
+    s.ok(&format!("{quantize} at-once.safetensors --seed 9"));
+    assert_eq!(
+        fs::read(s.path("taken-up.safetensors")).unwrap(),
+        fs::read(s.path("at-once.safetensors")).unwrap()
+    );
 }

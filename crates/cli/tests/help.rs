@@ -13,6 +13,7 @@ fn help_texts() {
         "quantize",
         "info",
         "compare",
+        "evaluate",
         "predict",
         "completions",
     ] {

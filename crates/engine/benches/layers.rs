@@ -1,6 +1,6 @@
 //! Speed of the layers of the CIFAR-10 DDPM U-Net, for the kernels that this machine can run.
 //!
-//! `cargo bench -p diffuser-engine --bench layers -- [KERNEL...]`; all but `scalar` unless named. Each
+//! `cargo bench -p diffuser-engine --bench layers -- [4bit] [KERNEL...]`; all but `scalar` unless named. Each
 //! figure is the least of many runs of a network with some copies of the layer, less that of a
 //! network with none, on one thread.
 

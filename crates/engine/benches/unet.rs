@@ -1,6 +1,6 @@
 //! One evaluation of the CIFAR-10 DDPM U-Net (`google/ddpm-cifar10-32`'s shape), every kernel.
 //!
-//! `cargo bench -p diffuser-engine --bench unet -- [KERNEL...]`
+//! `cargo bench -p diffuser-engine --bench unet -- [4bit] [KERNEL...]`
 
 mod common;
 

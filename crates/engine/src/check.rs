@@ -165,9 +165,12 @@ fn check_node(graph: &Graph, node: &Node, params: &NodeParams) -> Result<(), Ref
             want(weights.weight.len() == expected, || {
                 format!("{} weights, expected {expected}", weights.weight.len())
             })?;
-            want(!weights.weight.contains(&i8::MIN), || {
-                "a weight is -128".into()
-            })
+            let max = weights.bits.max();
+            let beyond = |w: &&i8| i32::from(**w).abs() > max;
+            match weights.weight.iter().find(beyond) {
+                Some(w) => Err(format!("a weight is {w}, expected -{max} to {max}")),
+                None => Ok(()),
+            }
         }
     }
 }

@@ -75,7 +75,10 @@ impl Engine {
                 rows.map(|row| row.iter().map(|&w| i64::from(w).abs()).sum())
                     .collect(),
             );
-            convs.push(Some((shape, kernels.pack(shape, &weights.weight))));
+            convs.push(Some((
+                shape,
+                kernels.pack(shape, &weights.weight, weights.bits),
+            )));
         }
         Ok(Self {
             plan: Plan::new(&graph),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use diffuser_spec::Scale;
+use diffuser_spec::{Scale, weight4};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +15,15 @@ use crate::config::UnetConfig;
 use crate::graph::{Graph, Op, TensorKind};
 use crate::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
-    WideLinear,
+    WeightBits, WideLinear,
 };
 
-/// Version that this code writes. A reader takes any file with the same major version.
+/// Version of a file whose weights all have 8 bits. A reader takes any file of a major version it knows.
 pub const VERSION: &str = "1.0";
+
+/// Version of a file with 4-bit weights. The major one, because readers of 1.0 take any minor version
+/// and cannot execute these weights.
+pub const VERSION_WEIGHT4: &str = "2.0";
 
 /// The metadata's one key. (One, because safetensors writes several in no fixed order, and the same
 /// model must give the same bytes.)
@@ -142,6 +146,28 @@ impl Writer {
         );
     }
 
+    /// Weights in their width: `weight`, or `weight4` with two input channels in a byte.
+    fn weights(&mut self, name: &str, [out, ky, kx, channels]: [usize; 4], c: &ConvWeights) {
+        match c.bits {
+            WeightBits::Eight => self.put(
+                format!("{name}.weight"),
+                &[out, ky, kx, channels],
+                c.weight.iter().copied(),
+            ),
+            WeightBits::Four => {
+                let row = |row: &[i8]| -> Vec<u8> {
+                    let pair = |w: &[i8]| weight4::pack(w[0], w.get(1).copied().unwrap_or(0));
+                    row.chunks(2).map(pair).collect()
+                };
+                self.put(
+                    format!("{name}.weight4"),
+                    &[out, ky, kx, channels.div_ceil(2)],
+                    c.weight.chunks_exact(channels).flat_map(row),
+                );
+            }
+        }
+    }
+
     fn wide(&mut self, name: &str, layer: &WideLinear) {
         let rows = layer.bias.len();
         self.put(
@@ -160,6 +186,17 @@ fn key(kind: &str, index: usize, name: &str) -> String {
 }
 
 impl QuantisedModel {
+    /// The version that its file has: the oldest that can hold it.
+    #[must_use]
+    pub fn format_version(&self) -> &'static str {
+        let four = |n: &NodeParams| matches!(n, NodeParams::Conv(c) if c.bits == WeightBits::Four);
+        if self.nodes.iter().any(four) {
+            VERSION_WEIGHT4
+        } else {
+            VERSION
+        }
+    }
+
     /// The file's bytes.
     ///
     /// # Errors
@@ -212,7 +249,7 @@ impl QuantisedModel {
                         conv.kernel,
                         conv.input_channels.len(),
                     ];
-                    w.put(format!("{name}.weight"), &shape, c.weight.iter().copied());
+                    w.weights(&name, shape, c);
                     w.scales(&format!("{name}.scale"), &c.scale);
                     w.put(
                         format!("{name}.bias"),
@@ -238,7 +275,7 @@ impl QuantisedModel {
             w.wide(&format!("embedding.projection.{i:03}"), p);
         }
         let metadata = Metadata {
-            version: VERSION.into(),
+            version: self.format_version().into(),
             config: self.config.clone(),
             scheduler: self.scheduler.clone(),
             class_names: self.class_names.clone(),
@@ -335,9 +372,14 @@ impl<'a> Reader<'a> {
             .ok()
             .and_then(|v| Some(v.get("version")?.as_str()?.to_owned()))
             .unwrap_or_default();
-        if version.split('.').next() != VERSION.split('.').next() {
-            let what =
-                format!("format version `{version}` is not known; this program reads {VERSION}");
+        let major = |version: &str| version.split('.').next().map(str::to_owned);
+        if ![VERSION, VERSION_WEIGHT4]
+            .into_iter()
+            .any(|known| major(known) == major(&version))
+        {
+            let what = format!(
+                "format version `{version}` is not known; this program reads {VERSION} and {VERSION_WEIGHT4}"
+            );
             return Err(content(name, what));
         }
         let metadata = serde_json::from_str(json)
@@ -441,14 +483,46 @@ impl<'a> Reader<'a> {
                     c.kernel,
                     c.input_channels.len(),
                 ];
+                let (weight, bits) = self.weights(&name, shape)?;
                 NodeParams::Conv(ConvWeights {
-                    weight: self.get_in(&format!("{name}.weight"), &shape, -127, 127)?,
+                    weight,
+                    bits,
                     scale: self.scales(&format!("{name}.scale"), c.output_channels)?,
                     bias: self.get(&format!("{name}.bias"), &[c.output_channels])?,
                 })
             }
             _ => NodeParams::None,
         })
+    }
+
+    /// Weights of 4 bits if the file has them for this layer, else of 8.
+    fn weights(&self, name: &str, shape: [usize; 4]) -> Result<(Vec<i8>, WeightBits), FileError> {
+        let four = format!("{name}.weight4");
+        if self.arrays.tensor(&four).is_err() {
+            let weights = self.get_in(&format!("{name}.weight"), &shape, -127, 127)?;
+            return Ok((weights, WeightBits::Eight));
+        }
+        let [out, ky, kx, channels] = shape;
+        let row = channels.div_ceil(2);
+        let bytes = self.get::<u8>(&four, &[out, ky, kx, row])?;
+        let mut weights = Vec::with_capacity(out * ky * kx * channels);
+        for row in bytes.chunks_exact(row.max(1)) {
+            let mut pairs = row.iter().flat_map(|&b| weight4::unpack(b));
+            weights.extend(pairs.by_ref().take(channels));
+            if pairs.any(|w| w != 0) {
+                let what = format!(
+                    "tensor `{four}` holds a weight beyond its {channels} channels, expected 0"
+                );
+                return Err(content(self.name, what));
+            }
+        }
+        match weights.iter().find(|&&w| w < -7) {
+            Some(w) => Err(content(
+                self.name,
+                format!("tensor `{four}` holds {w}, expected -7 to 7"),
+            )),
+            None => Ok((weights, WeightBits::Four)),
+        }
     }
 
     fn wide(&self, name: &str, outputs: usize, inputs: usize) -> Result<WideLinear, FileError> {

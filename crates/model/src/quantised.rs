@@ -1,4 +1,4 @@
-//! A quantised model: 8-bit weights, and for each tensor a small table over time steps.
+//! A quantised model: weights of 8 or 4 bits, and for each tensor a small table over time steps.
 //!
 //! Tables are keyed by intervals of the training time step, never by the index of a sampling loop,
 //! so that any number of steps, scheduler and class works on one file.
@@ -131,11 +131,75 @@ pub enum TensorTable {
     },
 }
 
+impl TensorTable {
+    /// Bytes of all rows.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::State { shift } => shift.len(),
+            Self::Stream { exponent } => exponent.len(),
+            Self::Gain { gain, .. } => 3 * gain.len(),
+            Self::Planes => 0,
+            Self::Step { step } => 4 * step.len(),
+        }
+    }
+}
+
+/// Width of a layer's weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightBits {
+    /// `-127..=127`.
+    #[default]
+    Eight,
+    /// `-7..=7`.
+    Four,
+}
+
+impl WeightBits {
+    /// Largest magnitude.
+    #[must_use]
+    pub const fn max(self) -> i32 {
+        match self {
+            Self::Eight => diffuser_spec::OPERAND_MAX,
+            Self::Four => diffuser_spec::weight4::WEIGHT4_MAX,
+        }
+    }
+
+    /// Number of bits.
+    #[must_use]
+    pub const fn count(self) -> u32 {
+        match self {
+            Self::Eight => 8,
+            Self::Four => 4,
+        }
+    }
+
+    /// Bytes of so many rows of `channels` weights; a row of 4-bit weights is padded to whole bytes.
+    #[must_use]
+    pub const fn bytes(self, rows: usize, channels: usize) -> usize {
+        match self {
+            Self::Eight => rows * channels,
+            Self::Four => rows * channels.div_ceil(2),
+        }
+    }
+}
+
+impl QuantisedModel {
+    /// Bytes of what depends on the time step: the tables of all tensors and the borders of the intervals.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        let tables: usize = self.tensors.iter().map(TensorTable::bytes).sum();
+        tables + 4 * self.intervals.len()
+    }
+}
+
 /// Weights of one convolution or linear layer of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvWeights {
-    /// `out x kernel x kernel x in`, `-127..=127`.
+    /// `out x kernel x kernel x in`, in the range of `bits`.
     pub weight: Vec<i8>,
+    /// Width of the weights.
+    pub bits: WeightBits,
     /// Step size of the weights, one an output channel.
     pub scale: Vec<Scale>,
     /// Bias, Q20, one an output channel (zeros where the layer has none).

@@ -9,6 +9,7 @@ use diffuser_spec::STATE_FRACTION_BITS;
 use rayon::prelude::*;
 
 use crate::quantise::QuantiseError;
+use crate::resume;
 use crate::rounding::{Inputs, Patches, Rounding};
 use crate::statistics::Statistics;
 
@@ -66,11 +67,11 @@ impl Observer for Collector<'_> {
 }
 
 /// One image on its way.
-struct Trajectory {
+pub(crate) struct Trajectory {
     index: u64,
     class: Option<usize>,
-    state: Vec<f64>,
-    x0: Vec<f64>,
+    pub(crate) state: Vec<f64>,
+    pub(crate) x0: Vec<f64>,
 }
 
 impl Trajectory {
@@ -118,46 +119,107 @@ pub fn calibrate(
     settings: CalibrationSettings,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Calibration, QuantiseError> {
-    // images run side by side, each on one thread
-    let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)?.with_threads(1);
-    let graph = unet.graph();
-    let options = SamplerOptions {
-        sampler: settings.sampler,
-        steps: settings.steps,
-        eta: 0.0,
-        spacing: None,
-    };
-    let steps = plan(scheduler, &options)?;
-    let length = graph.tensors[Graph::INPUT].len();
-    let classes = pipeline.config.num_class_embeds;
-    let mut images: Vec<Trajectory> = (0..u64::from(settings.images))
-        .map(|index| Trajectory {
-            index,
-            class: classes.map(|n| index as usize % n),
-            state: real(&noise(settings.seed, index, Purpose::Start, length)),
-            x0: vec![0.0; length],
+    let mut calibrator = Calibrator::new(pipeline, scheduler, settings)?;
+    while calibrator.step(progress)? {}
+    Ok(calibrator.finish())
+}
+
+/// A calibration under way, one time step at a time; between two it can be saved ([`Calibrator::save`]).
+pub struct Calibrator {
+    unet: FloatUnet,
+    /// What it depends on, in words.
+    pub(crate) identity: String,
+    settings: CalibrationSettings,
+    steps: Vec<SamplerStep>,
+    pub(crate) images: Vec<Trajectory>,
+    pub(crate) inputs: Option<Inputs>,
+    /// What was seen at each step so far, in the sampler's order.
+    pub(crate) rows: Vec<Vec<Statistics>>,
+}
+
+impl Calibrator {
+    /// Nothing done yet.
+    ///
+    /// # Errors
+    /// When the network or the schedule is not usable.
+    pub fn new(
+        pipeline: &Pipeline,
+        scheduler: &SchedulerConfig,
+        settings: CalibrationSettings,
+    ) -> Result<Self, QuantiseError> {
+        // images run side by side, each on one thread
+        let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)?.with_threads(1);
+        let graph = unet.graph();
+        let options = SamplerOptions {
+            sampler: settings.sampler,
+            steps: settings.steps,
+            eta: 0.0,
+            spacing: None,
+        };
+        let steps = plan(scheduler, &options)?;
+        let length = graph.tensors[Graph::INPUT].len();
+        let classes = pipeline.config.num_class_embeds;
+        let images = (0..u64::from(settings.images))
+            .map(|index| Trajectory {
+                index,
+                class: classes.map(|n| index as usize % n),
+                state: real(&noise(settings.seed, index, Purpose::Start, length)),
+                x0: vec![0.0; length],
+            })
+            .collect();
+        let inputs = match settings.rounding {
+            Rounding::Nearest => None,
+            Rounding::ErrorFeedback | Rounding::AdaRound => Some(Inputs::new(
+                graph,
+                settings.seed,
+                settings.images,
+                steps.len(),
+            )),
+        };
+        Ok(Self {
+            identity: resume::identity(pipeline, scheduler, settings),
+            unet,
+            settings,
+            rows: Vec::with_capacity(steps.len()),
+            steps,
+            images,
+            inputs,
         })
-        .collect();
-    let mut inputs = match settings.rounding {
-        Rounding::Nearest => None,
-        Rounding::ErrorFeedback => Some(Inputs::new(
-            graph,
-            settings.seed,
-            settings.images,
-            steps.len(),
-        )),
-    };
-    let all = u64::from(settings.images) * steps.len() as u64;
-    let done = std::sync::atomic::AtomicU64::new(0);
-    let finished = || {
-        let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        progress(n, all);
-    };
-    let mut rows: Vec<(u32, Vec<Statistics>)> = Vec::with_capacity(steps.len());
-    for (i, step) in steps.iter().enumerate() {
-        let mut seen: Vec<Vec<Statistics>> = Vec::with_capacity(images.len());
-        let batch = inputs.as_ref().map_or(images.len(), Inputs::batch);
-        for batch in images.chunks_mut(batch.max(1)) {
+    }
+
+    /// Number of time steps that are done, and that there are.
+    #[must_use]
+    pub fn done(&self) -> (usize, usize) {
+        (self.rows.len(), self.steps.len())
+    }
+
+    /// The network, to know the tensors of.
+    pub(crate) fn graph(&self) -> &Graph {
+        self.unet.graph()
+    }
+
+    /// Go one time step; `false` when there was none left. `progress` gets evaluations done and in all.
+    ///
+    /// # Errors
+    /// When the network gives numbers that are not finite.
+    pub fn step(&mut self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<bool, QuantiseError> {
+        let i = self.rows.len();
+        let Some(step) = self.steps.get(i) else {
+            return Ok(false);
+        };
+        let (unet, settings) = (&self.unet, self.settings);
+        let graph = unet.graph();
+        let count = self.images.len() as u64;
+        let all = count * self.steps.len() as u64;
+        let done = std::sync::atomic::AtomicU64::new(count * i as u64);
+        let finished = || {
+            let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            progress(n, all);
+        };
+        let mut seen: Vec<Vec<Statistics>> = Vec::with_capacity(self.images.len());
+        let batch = (self.inputs.as_ref()).map_or(self.images.len(), Inputs::batch);
+        for batch in self.images.chunks_mut(batch.max(1)) {
+            let inputs = self.inputs.as_ref();
             let collected = batch
                 .par_iter_mut()
                 .map(|image| {
@@ -165,11 +227,9 @@ pub fn calibrate(
                         statistics: vec![Statistics::default(); graph.tensors.len()],
                         pooled: Vec::new(),
                         images: settings.images as usize,
-                        drawn: inputs
-                            .as_ref()
-                            .map(|inputs| (inputs, inputs.patches(image.index, i as u32))),
+                        drawn: inputs.map(|inputs| (inputs, inputs.patches(image.index, i as u32))),
                     };
-                    let seen = image.advance(&unet, (i as u32, step), settings.seed, collector)?;
+                    let seen = image.advance(unet, (i as u32, step), settings.seed, collector)?;
                     finished();
                     Ok(seen)
                 })
@@ -177,21 +237,29 @@ pub fn calibrate(
             // in the order of the images, whoever computed them
             let (statistics, drawn): (Vec<_>, Vec<_>) = collected.into_iter().unzip();
             seen.extend(statistics);
-            if let Some(inputs) = &mut inputs {
+            if let Some(inputs) = &mut self.inputs {
                 inputs.add(&drawn.into_iter().flatten().collect::<Vec<_>>());
             }
         }
-        let row: Vec<Statistics> = (0..graph.tensors.len())
+        let row = (0..graph.tensors.len())
             .map(|t| Statistics::merged(seen.iter().map(|s| &s[t])))
             .collect();
-        rows.push((step.timestep, row));
+        self.rows.push(row);
+        Ok(true)
     }
-    rows.sort_by_key(|(t, _)| *t);
-    let (timesteps, statistics) = rows.into_iter().unzip();
-    Ok(Calibration {
-        settings,
-        timesteps,
-        statistics,
-        inputs,
-    })
+
+    /// What was seen, by ascending time step.
+    #[must_use]
+    pub fn finish(self) -> Calibration {
+        let timesteps = self.steps.iter().map(|s| s.timestep);
+        let mut rows: Vec<_> = timesteps.zip(self.rows).collect();
+        rows.sort_by_key(|(t, _)| *t);
+        let (timesteps, statistics) = rows.into_iter().unzip();
+        Calibration {
+            settings: self.settings,
+            timesteps,
+            statistics,
+            inputs: self.inputs,
+        }
+    }
 }

@@ -4,15 +4,19 @@
 //! every tensor at every time step; a [`methods::Method`] turns them into tables; [`quantise()`] adds
 //! the weights. Knows the reference; nothing here runs when images are generated.
 
-mod accumulator;
+pub mod accumulator;
 pub mod calibrate;
 pub mod methods;
 pub mod quantise;
 pub mod ranges;
+pub mod resume;
 pub mod rounding;
 pub mod statistics;
 pub mod weights;
+pub mod widths;
 
-pub use calibrate::{Calibration, CalibrationSettings, calibrate};
-pub use quantise::{QuantiseError, quantise};
+pub use calibrate::{Calibration, CalibrationSettings, Calibrator, calibrate};
+pub use quantise::{QuantiseError, quantise, quantise_with};
+pub use resume::ResumeError;
 pub use rounding::Rounding;
+pub use widths::{Budget, Weights, quantise_weights, weight_bytes};

@@ -5,16 +5,17 @@ use diffuser_model::graph::{Conv, Graph, Node, Op, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::prepare::PrepareError;
 use diffuser_model::quantised::{
-    EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable,
+    EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable, WeightBits,
 };
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
 
+use crate::accumulator::Room;
 use crate::calibrate::Calibration;
 use crate::methods::{Method, Tables};
-use crate::rounding::Part;
-use crate::{accumulator, weights};
+use crate::rounding::{Part, Rounding};
+use crate::weights;
 
 /// Why a model cannot be quantised.
 #[derive(Debug, thiserror::Error)]
@@ -28,33 +29,76 @@ pub enum QuantiseError {
     /// What came out cannot be executed.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// No choice of widths makes the weights this small.
+    #[error(
+        "a budget of {budget} bytes for weights: they take {least} bytes with 4 bits wherever that is possible, and {most} with 8"
+    )]
+    Budget {
+        /// Bytes that were asked for.
+        budget: u64,
+        /// Bytes with 4 bits wherever possible.
+        least: u64,
+        /// Bytes with 8 bits.
+        most: u64,
+    },
+    /// A quantised network that was tried cannot be executed.
+    #[error("{0}")]
+    Execute(String),
     /// The calibration gave something other than numbers.
     #[error("calibration: tensor `{0}` is not finite; the float model diverges")]
     NotFinite(String),
+    /// An unfinished calibration could not be saved or taken up.
+    #[error(transparent)]
+    Resume(#[from] crate::resume::ResumeError),
 }
 
-/// Quantise: tables by the method, weights rounded as the calibration's settings say.
-///
-/// Every calibrated time step is prepared once, so that a model which comes out here can be executed.
+/// [`quantise_with`] 8-bit weights in every layer.
 ///
 /// # Errors
-/// When the weights do not fit the configuration, or an accumulator could leave 32 bits.
+/// As [`quantise_with`].
 pub fn quantise(
     pipeline: &Pipeline,
     calibration: &Calibration,
     method: &dyn Method,
 ) -> Result<QuantisedModel, QuantiseError> {
+    let nodes = build_graph(&pipeline.config)?.nodes.len();
+    let bits = vec![WeightBits::Eight; nodes];
+    quantise_with(pipeline, calibration, method, &bits, &|_, _| {})
+}
+
+/// Quantise: tables by the method, weights rounded as the calibration's settings say, `bits` wide at each
+/// node of the graph; `progress` gets the weights of the network that are rounded, and all there are.
+///
+/// Every calibrated time step is prepared once, so that a model which comes out here can be executed.
+///
+/// # Errors
+/// When the weights do not fit the configuration, or an accumulator could leave 32 bits.
+///
+/// # Panics
+/// When `bits` are not as many as the nodes.
+pub fn quantise_with(
+    pipeline: &Pipeline,
+    calibration: &Calibration,
+    method: &dyn Method,
+    bits: &[WeightBits],
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<QuantisedModel, QuantiseError> {
     let graph = build_graph(&pipeline.config)?;
+    assert_eq!(bits.len(), graph.nodes.len(), "one width a node");
     let Tables { intervals, tensors } = method.tables(&graph, calibration);
-    let w = &pipeline.weights;
+    let (w, rounding) = (&pipeline.weights, calibration.settings.rounding);
+    let all = graph.nodes.iter().map(weight_count).sum();
+    let mut done = 0;
     let nodes = graph
         .nodes
         .iter()
         .enumerate()
         .map(|(i, n)| {
+            progress(done, all);
+            done += weight_count(n);
             let parts = calibration.inputs.as_ref();
             let parts = parts.map(|inputs| inputs.of_node(i).collect::<Vec<_>>());
-            node(&graph, n, w, &tensors, parts.as_deref())
+            node(&graph, n, w, &tensors, bits[i], parts.as_deref(), rounding)
         })
         .collect();
     let wide = |name: &str| {
@@ -116,12 +160,22 @@ fn get<'a>(weights: &'a Weights, name: &str) -> &'a Tensor {
         .unwrap_or_else(|e| panic!("the importer checks all parameters: {e}"))
 }
 
+/// Weights of a node.
+fn weight_count(node: &Node) -> u64 {
+    match &node.op {
+        Op::Conv(c) => (c.output_channels * c.input_channels.len() * c.kernel * c.kernel) as u64,
+        _ => 0,
+    }
+}
+
 fn node(
     graph: &Graph,
     node: &Node,
     w: &Weights,
     tensors: &[TensorTable],
+    bits: WeightBits,
     parts: Option<&[&Part]>,
+    rounding: Rounding,
 ) -> NodeParams {
     match &node.op {
         Op::Norm(n) => NodeParams::Norm {
@@ -131,21 +185,24 @@ fn node(
         Op::Conv(c) => {
             let rows = output_rows(c, &get(w, &c.weight).data);
             let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
-            let input_step = smallest_step(graph, tensors, node.inputs[0]);
             let outputs = c.output_channels;
-            let mut conv = match parts {
-                None => weights::convolution(&rows, bias, outputs, input_step),
-                Some(parts) => {
-                    weights::convolution_with_feedback(&rows, bias, outputs, input_step, parts)
-                }
+            let room = Room {
+                largest: match tensors[node.inputs[0]] {
+                    TensorTable::Planes => PLANES_MAX,
+                    _ => 2 * OPERAND_MAX,
+                },
+                input_step: smallest_step(graph, tensors, node.inputs[0]),
+                projected: c.projection.is_some(),
+                bits,
             };
-            let largest = match tensors[node.inputs[0]] {
-                TensorTable::Planes => PLANES_MAX,
-                _ => 2 * OPERAND_MAX,
+            let with_inputs = match rounding {
+                Rounding::AdaRound => weights::convolution_with_adaround,
+                Rounding::ErrorFeedback | Rounding::Nearest => weights::convolution_with_feedback,
             };
-            let projected = c.projection.is_some();
-            accumulator::fit(&mut conv, &rows, largest, input_step, projected);
-            NodeParams::Conv(conv)
+            NodeParams::Conv(match parts {
+                None => weights::convolution(&rows, bias, outputs, &room),
+                Some(parts) => with_inputs(&rows, bias, outputs, &room, parts),
+            })
         }
         Op::Quantise { .. } | Op::Attention(_) | Op::Resample(_) => NodeParams::None,
     }

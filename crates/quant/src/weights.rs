@@ -1,11 +1,12 @@
-//! Weights to integers: 8 bits per output channel for the network, 16 for the embedding.
+//! Weights to integers: 8 or 4 bits per output channel for the network, 16 for the embedding.
 
-use diffuser_model::quantised::{ConvWeights, WideLinear};
+use diffuser_model::quantised::{ConvWeights, WeightBits, WideLinear};
 use diffuser_model::scale::{scale_from_f64, scale_to_f64};
+use diffuser_spec::Scale;
 use diffuser_spec::embedding::FRACTION_BITS;
-use diffuser_spec::{OPERAND_MAX, Scale};
 use rayon::prelude::*;
 
+use crate::accumulator::Room;
 use crate::rounding::{self, Factor, LANES, Part};
 
 /// Smallest step of a weight: keeps every multiplier in range, and is far below what matters.
@@ -20,11 +21,16 @@ fn scale(x: f64) -> Scale {
     scale_from_f64(x.max(SMALLEST_STEP)).expect("weights are finite and the step is not zero")
 }
 
-/// Steps tried for an output channel's weights: the whole range down to 70 % of it.
-fn steps(row: &[f32]) -> impl Iterator<Item = f64> + Clone {
+/// Steps tried for an output channel's weights: the whole range down to 70 % of it, or to 38 % with 4
+/// bits, where finer steps are worth clipping more.
+fn steps(row: &[f32], bits: WeightBits) -> impl Iterator<Item = f64> + Clone {
     let full = row.iter().fold(0f32, |m, w| m.max(w.abs()));
-    let full = f64::from(full) / f64::from(OPERAND_MAX);
-    (0..2 * LANES).map(move |i| full * (1.0 - 0.02 * i as f64))
+    let full = f64::from(full) / f64::from(bits.max());
+    let count = match bits {
+        WeightBits::Eight => 2 * LANES,
+        WeightBits::Four => 4 * LANES,
+    };
+    (0..count).map(move |i| full * (1.0 - 0.02 * i as f64))
 }
 
 /// Least step of an output channel's weights with this bias: `input_step` is the smallest step that the
@@ -37,27 +43,30 @@ fn least_step(bias: f32, input_step: f64) -> f64 {
 /// Round a convolution's weights (`out x ky x kx x in`) to nearest, a step for each output channel: the
 /// one with the least squared error of the weights.
 ///
-/// `bias` is `None` where the node adds none. `input_step` is the smallest step that the input has
-/// at any time step: it bounds the weight's step from below, so that a bias fits an accumulator.
+/// `biases` is `None` where the node adds none. `room` bounds the weight's step from below, so that sums
+/// and a bias fit an accumulator.
 #[must_use]
 pub fn convolution(
     weight: &[f32],
     biases: Option<&[f32]>,
     outputs: usize,
-    input_step: f64,
+    room: &Room,
 ) -> ConvWeights {
     let rows = weight.chunks_exact(weight.len() / outputs).enumerate();
-    collect(rows.map(|(c, row)| {
+    let rows = rows.map(|(c, row)| {
         let b = biases.map_or(0.0, |b| b[c]);
-        let (integers, scale) = nearest(row, least_step(b, input_step));
+        let (integers, scale) = nearest(row, least_step(b, room.input_step), room.bits);
+        let (integers, scale) = room.fit(row, integers, scale, |_, _| b.into());
         (integers, scale, bias(b))
-    }))
+    });
+    collect(rows, room.bits)
 }
 
 /// The same layer from its output channels: weights, step and bias of each.
-fn collect(rows: impl IntoIterator<Item = (Vec<i8>, Scale, i32)>) -> ConvWeights {
+fn collect(rows: impl IntoIterator<Item = (Vec<i8>, Scale, i32)>, bits: WeightBits) -> ConvWeights {
     let mut out = ConvWeights {
         weight: vec![],
+        bits,
         scale: vec![],
         bias: vec![],
     };
@@ -70,8 +79,8 @@ fn collect(rows: impl IntoIterator<Item = (Vec<i8>, Scale, i32)>) -> ConvWeights
 }
 
 /// Integers nearest to one output channel's weights, and their step.
-fn nearest(row: &[f32], least_step: f64) -> (Vec<i8>, Scale) {
-    let limit = f64::from(OPERAND_MAX);
+fn nearest(row: &[f32], least_step: f64, bits: WeightBits) -> (Vec<i8>, Scale) {
+    let limit = f64::from(bits.max());
     let error = |step: f64| -> f64 {
         row.iter()
             .map(|&w| {
@@ -80,7 +89,7 @@ fn nearest(row: &[f32], least_step: f64) -> (Vec<i8>, Scale) {
             })
             .sum()
     };
-    let least = steps(row)
+    let least = steps(row, bits)
         .map(|step| (error(step), step))
         .min_by(|a, b| a.0.total_cmp(&b.0))
         .map_or(0.0, |(_, step)| step);
@@ -94,10 +103,59 @@ fn nearest(row: &[f32], least_step: f64) -> (Vec<i8>, Scale) {
 }
 
 /// Some columns of a layer that are rounded together.
-struct Block {
+struct Block<'a> {
     columns: Vec<usize>,
-    factor: Factor,
     mean: Vec<f64>,
+    part: &'a Part,
+}
+
+/// The parts of a layer with rows of this depth, as columns of these.
+fn blocks<'a>(parts: &[&'a Part], depth: usize) -> Vec<Block<'a>> {
+    let inputs: usize = parts.iter().map(|p| p.channels.len()).sum();
+    let columns = |part: &Part| {
+        (0..depth)
+            .filter(|c| part.channels.contains(&(c % inputs)))
+            .collect()
+    };
+    let block = |&part: &&'a Part| Block {
+        columns: columns(part),
+        mean: part.moments.mean(),
+        part,
+    };
+    parts.iter().map(block).collect()
+}
+
+/// One output channel, before it is rounded.
+struct Channel<'a> {
+    weights: &'a [f32],
+    bias: f32,
+    blocks: &'a [Block<'a>],
+    room: &'a Room,
+}
+
+impl Channel<'_> {
+    /// The bias with which the mean of the output is that of the real weights.
+    fn bias(&self, integers: &[i8], step: f64) -> f64 {
+        let lost: f64 = self
+            .blocks
+            .iter()
+            .flat_map(|block| block.columns.iter().zip(&block.mean))
+            .map(|(&c, mean)| (f64::from(integers[c]) * step - f64::from(self.weights[c])) * mean)
+            .sum();
+        f64::from(self.bias) - lost
+    }
+
+    /// These integers, or the nearest ones of the least step with which every sum stays within 32 bits.
+    fn fit(&self, integers: Vec<i8>, scale: Scale) -> (Vec<i8>, Scale) {
+        let bias = |q: &[i8], step: f64| self.bias(q, step);
+        self.room.fit(self.weights, integers, scale, bias)
+    }
+
+    /// Whether every sum stays within 32 bits.
+    fn fits(&self, integers: &[i8], scale: Scale) -> bool {
+        let step = scale_to_f64(scale);
+        self.room.taken(integers, step, self.bias(integers, step)) <= 1.0
+    }
 }
 
 /// Round a convolution's weights (`out x ky x kx x in`) for the least error of its output, a step for
@@ -110,80 +168,166 @@ pub fn convolution_with_feedback(
     weight: &[f32],
     biases: Option<&[f32]>,
     outputs: usize,
-    input_step: f64,
+    room: &Room,
     parts: &[&Part],
 ) -> ConvWeights {
     let depth = weight.len() / outputs;
-    let inputs: usize = parts.iter().map(|p| p.channels.len()).sum();
-    let blocks: Vec<Block> = parts
+    let blocks = blocks(parts, depth);
+    let factors: Vec<Factor> = blocks
         .par_iter()
-        .map(|part| {
-            let columns: Vec<usize> = (0..depth)
-                .filter(|c| part.channels.contains(&(c % inputs)))
-                .collect();
-            Block {
-                factor: Factor::new(part.moments.covariance(), columns.len()),
-                mean: part.moments.mean(),
-                columns,
-            }
-        })
+        .map(|b| Factor::new(b.part.moments.covariance(), b.columns.len()))
         .collect();
     let rows: Vec<_> = weight
         .par_chunks_exact(depth)
         .enumerate()
         .map(|(c, row)| {
-            let b = biases.map_or(0.0, |b| b[c]);
-            let (integers, s) = row_with_feedback(row, &blocks, least_step(b, input_step));
-            let step = scale_to_f64(s);
-            let lost: f64 = blocks
-                .iter()
-                .flat_map(|block| block.columns.iter().zip(&block.mean))
-                .map(|(&c, mean)| (f64::from(integers[c]) * step - f64::from(row[c])) * mean)
-                .sum();
-            (integers, s, bias((f64::from(b) - lost) as f32))
+            let channel = Channel {
+                weights: row,
+                bias: biases.map_or(0.0, |b| b[c]),
+                blocks: &blocks,
+                room,
+            };
+            let (integers, s) = channel_with_feedback(&channel, &factors);
+            let b = channel.bias(&integers, scale_to_f64(s));
+            (integers, s, bias(b as f32))
         })
         .collect();
-    collect(rows)
+    collect(rows, room.bits)
 }
 
-/// Integers and step of one output channel with the least error of the output; those of [`nearest`] if
-/// none are better.
-fn row_with_feedback(row: &[f32], blocks: &[Block], least_step: f64) -> (Vec<i8>, Scale) {
-    let (integers, s) = nearest(row, least_step);
+/// Integers and step of one output channel with the least error of the output among those that fit the
+/// accumulator; those of [`nearest`], coarsened until they fit, if none are better.
+fn channel_with_feedback(channel: &Channel, factors: &[Factor]) -> (Vec<i8>, Scale) {
+    let (row, blocks, bits) = (channel.weights, channel.blocks, channel.room.bits);
+    let least_step = least_step(channel.bias, channel.room.input_step);
+    let (integers, fine) = nearest(row, least_step, bits);
+    let (integers, s) = channel.fit(integers, fine);
     let attempt = |scales: [Scale; LANES], feedback: bool| {
         let steps = scales.map(scale_to_f64);
         let rounded: Vec<_> = blocks
             .iter()
-            .map(|block| {
+            .zip(factors)
+            .map(|(block, factor)| {
                 let weights: Vec<f64> = block.columns.iter().map(|&c| row[c].into()).collect();
-                rounding::round(&weights, &steps, &block.factor, feedback)
+                rounding::round(&weights, &steps, factor, bits.max(), feedback)
             })
             .collect();
-        let error: [f64; LANES] =
-            std::array::from_fn(|lane| rounded.iter().map(|r| r.error[lane]).sum());
-        let lane = (0..LANES)
-            .min_by(|&a, &b| error[a].total_cmp(&error[b]))
-            .unwrap_or(0);
-        let mut integers = vec![0; row.len()];
-        for (block, rounded) in blocks.iter().zip(&rounded) {
-            for (&c, q) in block.columns.iter().zip(&rounded.integers) {
-                integers[c] = q[lane];
+        let lanes: Vec<(f64, Vec<i8>, Scale)> = (0..LANES)
+            .map(|lane| {
+                let mut integers = vec![0; row.len()];
+                for (block, rounded) in blocks.iter().zip(&rounded) {
+                    for (&c, q) in block.columns.iter().zip(&rounded.integers) {
+                        integers[c] = q[lane];
+                    }
+                }
+                let error = rounded.iter().map(|r| r.error[lane]).sum();
+                (error, integers, scales[lane])
+            })
+            .collect();
+        lanes
+    };
+    let candidates: Vec<Scale> = if s == fine {
+        steps(row, bits)
+            .map(|step| scale(step.max(least_step)))
+            .collect()
+    } else {
+        // the range is as large as the accumulator lets it be: from there on upwards
+        let floor = scale_to_f64(s);
+        (0..LANES)
+            .map(|i| scale(floor * (1.0 + 0.002 * i as f64)))
+            .collect()
+    };
+    let plain = attempt([s; LANES], false)[0].0;
+    candidates
+        .chunks_exact(LANES)
+        .flat_map(|c| attempt(std::array::from_fn(|lane| c[lane]), true))
+        .filter(|(_, integers, scale)| channel.fits(integers, *scale))
+        .chain(std::iter::once((plain, integers.clone(), s)))
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or((integers, s), |(_, integers, s)| (integers, s))
+}
+
+/// Round a convolution's weights (`out x ky x kx x in`) up or down as [`rounding::adaround`] learns, with the
+/// step of rounding to nearest; to nearest where that is no better or does not fit the accumulator.
+///
+/// Arguments and bias are those of [`convolution_with_feedback`].
+#[must_use]
+pub fn convolution_with_adaround(
+    weight: &[f32],
+    biases: Option<&[f32]>,
+    outputs: usize,
+    room: &Room,
+    parts: &[&Part],
+) -> ConvWeights {
+    let depth = weight.len() / outputs;
+    let blocks = blocks(parts, depth);
+    let channels: Vec<Channel> = weight
+        .chunks_exact(depth)
+        .enumerate()
+        .map(|(c, weights)| Channel {
+            weights,
+            bias: biases.map_or(0.0, |b| b[c]),
+            blocks: &blocks,
+            room,
+        })
+        .collect();
+    let near: Vec<(Vec<i8>, Scale)> = channels
+        .par_iter()
+        .map(|channel| {
+            let least_step = least_step(channel.bias, room.input_step);
+            let (integers, s) = nearest(channel.weights, least_step, room.bits);
+            channel.fit(integers, s)
+        })
+        .collect();
+    let mut learnt: Vec<Vec<i8>> = near.iter().map(|(q, _)| q.clone()).collect();
+    // of rounding to nearest, and of what was learnt
+    let mut errors = vec![[0.0; 2]; outputs];
+    for block in &blocks {
+        let size = block.columns.len();
+        let mut covariance = block.part.moments.covariance();
+        rounding::damp(&mut covariance, size);
+        let real: Vec<f32> = (channels.iter().zip(&near))
+            .flat_map(|(channel, &(_, s))| {
+                let step = scale_to_f64(s);
+                let real = move |&c: &usize| (f64::from(channel.weights[c]) / step) as f32;
+                block.columns.iter().map(real)
+            })
+            .collect();
+        let integers = rounding::adaround(&real, &covariance, size, room.bits.max());
+        let rows = integers.chunks_exact(size).zip(real.chunks_exact(size));
+        for (o, (row, real)) in rows.enumerate() {
+            let plain: Vec<i8> = block.columns.iter().map(|&c| near[o].0[c]).collect();
+            errors[o][0] += squared_error(&plain, real, &covariance);
+            errors[o][1] += squared_error(row, real, &covariance);
+            for (&c, &q) in block.columns.iter().zip(row) {
+                learnt[o][c] = q;
             }
         }
-        (error[lane], integers, scales[lane])
-    };
-    let candidates: Vec<Scale> = steps(row).map(|step| scale(step.max(least_step))).collect();
-    let tried = candidates
-        .chunks_exact(LANES)
-        .map(|c| attempt(std::array::from_fn(|lane| c[lane]), true));
-    let plain = attempt([s; LANES], false).0;
-    tried
-        .chain(std::iter::once((plain, integers, s)))
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(
-            || nearest(row, least_step),
-            |(_, integers, s)| (integers, s),
-        )
+    }
+    let rows = channels.iter().zip(near).zip(learnt).zip(errors);
+    collect(
+        rows.map(|(((channel, (plain, s)), learnt), [nearest, lower])| {
+            let integers = if lower < nearest && channel.fits(&learnt, s) {
+                learnt
+            } else {
+                plain
+            };
+            let b = channel.bias(&integers, scale_to_f64(s));
+            (integers, s, bias(b as f32))
+        }),
+        room.bits,
+    )
+}
+
+/// `e C e^T` of the rounding error `e`, in steps.
+fn squared_error(integers: &[i8], real: &[f32], covariance: &[f64]) -> f64 {
+    let e: Vec<f64> = (integers.iter().zip(real))
+        .map(|(&q, &w)| f64::from(q) - f64::from(w))
+        .collect();
+    let product = |row: &[f64]| row.iter().zip(&e).map(|(c, e)| c * e).sum::<f64>();
+    (e.iter().zip(covariance.chunks_exact(e.len())))
+        .map(|(e, row)| e * product(row))
+        .sum()
 }
 
 /// Round a linear layer of the embedding to 16 bits, a step for each output.
@@ -225,13 +369,24 @@ pub fn norm(values: &[f32]) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use diffuser_spec::operand::PLANES_MAX;
+
+    /// Of a small layer, where every sum fits.
+    fn room(input_step: f64) -> Room {
+        Room {
+            largest: 1,
+            input_step,
+            projected: false,
+            bits: WeightBits::Eight,
+        }
+    }
 
     #[test]
     fn rounding_error_is_half_a_step() {
         let w: Vec<f32> = (0..64)
             .map(|i| ((i * 37 % 64) as f32 - 31.5) * 0.01)
             .collect();
-        let q = convolution(&w, Some(&[1.0, -2.0]), 2, 0.02);
+        let q = convolution(&w, Some(&[1.0, -2.0]), 2, &room(0.02));
         for (i, (&q8, &x)) in q.weight.iter().zip(&w).enumerate() {
             let step = scale_to_f64(q.scale[i / 32]);
             assert!((f64::from(q8) * step - f64::from(x)).abs() <= 0.51 * step);
@@ -285,15 +440,22 @@ mod tests {
     }
 
     #[test]
-    fn feedback_is_never_worse_than_nearest_and_keeps_the_mean() {
+    fn feedback_and_adaround_are_never_worse_than_nearest_and_keep_the_mean() {
+        never_worse_than_nearest(convolution_with_feedback, 0.7);
+        never_worse_than_nearest(convolution_with_adaround, 0.8);
+    }
+
+    type Rounder = fn(&[f32], Option<&[f32]>, usize, &Room, &[&Part]) -> ConvWeights;
+
+    fn never_worse_than_nearest(round: Rounder, share: f64) {
         let parts = parts();
         let borrowed: Vec<&Part> = parts.iter().collect();
         let weight: Vec<f32> = (0..12 * 8)
             .map(|i| ((i * 53 + i / 5) % 97) as f32 * 0.01 - 0.48)
             .collect();
         let biases = [0.5; 8];
-        let near = convolution(&weight, Some(&biases), 8, 0.02);
-        let fed = convolution_with_feedback(&weight, Some(&biases), 8, 0.02, &borrowed);
+        let near = convolution(&weight, Some(&biases), 8, &room(0.02));
+        let fed = round(&weight, Some(&biases), 8, &room(0.02), &borrowed);
         let (mut sums, row) = ([0.0; 2], 12);
         for (c, w) in weight.chunks_exact(row).enumerate() {
             let error = |q: &ConvWeights| {
@@ -313,7 +475,61 @@ mod tests {
             }
             assert!(mean.abs() < 1e-5, "{mean}");
         }
-        assert!(sums[1] < 0.7 * sums[0], "{sums:?}");
+        assert!(sums[1] < share * sums[0], "{sums:?}");
+    }
+
+    /// 512 channels of 3x3 in two planes: the first channel is coarsened, the second is not.
+    #[test]
+    fn feedback_fits_the_accumulator_and_keeps_the_mean_of_what_is_kept() {
+        const DEPTH: usize = 512 * 9;
+        let parts: Vec<Part> = (0..64)
+            .map(|p| {
+                let mut part = Part::new(8 * p..8 * (p + 1), 72);
+                let patches: Vec<f32> = (0..40 * 72)
+                    .map(|i| 1.0 + (i / 72 % 7) as f32 + ((i * 37 + i / 11) % 13) as f32 * 0.1)
+                    .collect();
+                part.moments.add(&patches);
+                part
+            })
+            .collect();
+        let borrowed: Vec<&Part> = parts.iter().collect();
+        let uneven = |i: usize| ((i * 53 + i / 5) % 97) as f32 / 970.0;
+        let mut weight: Vec<f32> = (0..DEPTH)
+            .map(|i| if i % 2 == 0 { 0.9 } else { -0.9 } * (1.0 + uneven(i)))
+            .collect();
+        weight.extend((0..DEPTH).map(|i| if i == 7 { 1.0 } else { uneven(i) - 0.05 }));
+        let (biases, wide) = (
+            [0.5, -0.25],
+            Room {
+                largest: PLANES_MAX,
+                input_step: 1.0 / 4096.0,
+                projected: false,
+                bits: WeightBits::Eight,
+            },
+        );
+        let free = Room { largest: 1, ..wide };
+        let near = convolution(&weight, Some(&biases), 2, &wide);
+        let [fed, unbound] = [&wide, &free]
+            .map(|room| convolution_with_feedback(&weight, Some(&biases), 2, room, &borrowed));
+        assert!(scale_to_f64(fed.scale[0]) > 1.01 * scale_to_f64(unbound.scale[0]));
+        assert_eq!(fed.scale[1], unbound.scale[1]);
+        assert_eq!(fed.weight[DEPTH..], unbound.weight[DEPTH..]);
+        for (c, row) in weight.chunks_exact(DEPTH).enumerate() {
+            let q = &fed.weight[c * DEPTH..(c + 1) * DEPTH];
+            let step = scale_to_f64(fed.scale[c]);
+            let b = f64::from(fed.bias[c]) / f64::from(1 << FRACTION_BITS);
+            assert!(wide.taken(q, step, b) <= 1.0, "channel {c}");
+            assert_ne!(q, &near.weight[c * DEPTH..(c + 1) * DEPTH], "feedback");
+            let mut mean = b - f64::from(biases[c]);
+            for part in &parts {
+                let columns =
+                    (0..9).flat_map(|tap| part.channels.clone().map(move |i| tap * 512 + i));
+                for (i, m) in columns.zip(part.moments.mean()) {
+                    mean += (f64::from(q[i]) * step - f64::from(row[i])) * m;
+                }
+            }
+            assert!(mean.abs() < 1e-5, "channel {c}: {mean}");
+        }
     }
 
     #[test]
@@ -321,7 +537,7 @@ mod tests {
         let mut parts = parts();
         let weight = [0.0; 12 * 2];
         let borrowed: Vec<&Part> = parts.iter().collect();
-        let q = convolution_with_feedback(&weight, None, 2, 0.001, &borrowed);
+        let q = convolution_with_feedback(&weight, None, 2, &room(0.001), &borrowed);
         assert!(q.weight.iter().all(|&w| w == 0) && q.bias == [0, 0]);
         // nothing was seen at all: every weight for itself
         parts
@@ -330,14 +546,14 @@ mod tests {
         let borrowed: Vec<&Part> = parts.iter().collect();
         let weight: Vec<f32> = (0..24).map(|i| (i as f32 - 11.5) * 0.1).collect();
         assert_eq!(
-            convolution_with_feedback(&weight, Some(&[1.0, 2.0]), 2, 0.02, &borrowed),
-            convolution(&weight, Some(&[1.0, 2.0]), 2, 0.02)
+            convolution_with_feedback(&weight, Some(&[1.0, 2.0]), 2, &room(0.02), &borrowed),
+            convolution(&weight, Some(&[1.0, 2.0]), 2, &room(0.02))
         );
     }
 
     #[test]
     fn dead_channels_and_large_biases_stay_in_range() {
-        let q = convolution(&[0.0; 8], Some(&[30.0, 0.0]), 2, 0.001);
+        let q = convolution(&[0.0; 8], Some(&[30.0, 0.0]), 2, &room(0.001));
         assert!(q.weight.iter().all(|&w| w == 0));
         assert!(30.0 / (scale_to_f64(q.scale[0]) * 0.001) < f64::from(1 << 30));
     }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::quantised::{ConvWeights, NodeParams, QuantisedModel, WeightBits};
 use diffuser_quant::{calibrate, methods, quantise};
 
 fn quantised(method: &str) -> QuantisedModel {
@@ -127,8 +127,8 @@ fn damaged_files_are_refused_in_one_line() {
         ),
         (
             "major version",
-            replaced(r#"\"1.0\""#, r#"\"2.0\""#),
-            "format version `2.0` is not known",
+            replaced(r#"\"1.0\""#, r#"\"3.0\""#),
+            "format version `3.0` is not known",
         ),
         (
             "metadata",
@@ -161,14 +161,58 @@ fn a_minor_version_is_read() {
     assert!(QuantisedModel::from_bytes(&newer, "file").is_ok());
 }
 
+/// The weights of a model's `n`th convolution.
+fn conv(model: &mut QuantisedModel, n: usize) -> &mut ConvWeights {
+    let mut convs = model.nodes.iter_mut().filter_map(|n| match n {
+        NodeParams::Conv(c) => Some(c),
+        _ => None,
+    });
+    convs.nth(n).expect("there are so many")
+}
+
+/// With 4-bit weights in the second convolution.
+fn four_bits() -> QuantisedModel {
+    let mut model = quantised("static-minmax");
+    let conv = conv(&mut model, 1);
+    conv.bits = WeightBits::Four;
+    conv.weight.iter_mut().for_each(|w| *w /= 18);
+    model
+}
+
+#[test]
+fn weights_of_4_bits_round_trip_in_half_the_bytes() {
+    let (wide, narrow) = (quantised("static-minmax"), four_bits());
+    let [a, b] = [&wide, &narrow].map(|m| m.to_bytes().expect("serialises"));
+    let read = QuantisedModel::from_bytes(&b, "file").expect("reads");
+    assert_eq!(read, narrow);
+    let weights = conv(&mut narrow.clone(), 1).weight.len();
+    let data = |bytes: &[u8]| split(bytes).1.len();
+    assert_eq!(data(&a) - data(&b), weights / 2);
+    // a reader of 1.0 takes any minor version, so that this has to be a major one
+    assert_eq!(
+        [wide.format_version(), narrow.format_version()],
+        ["1.0", "2.0"]
+    );
+    assert!(split(&a).0.contains(r#"\"1.0\""#) && split(&b).0.contains(r#"\"2.0\""#));
+}
+
+#[test]
+fn bytes_that_are_no_weights_of_4_bits_are_refused() {
+    let mut model = four_bits();
+    conv(&mut model, 1).weight[3] = -8;
+    let bytes = model.to_bytes().expect("serialises");
+    let error = QuantisedModel::from_bytes(&bytes, "file").expect_err("-8 is none");
+    let error = error.to_string();
+    assert!(
+        error.contains(".weight4` holds -8, expected -7 to 7"),
+        "{error}"
+    );
+}
+
 #[test]
 fn values_out_of_range_are_refused() {
     let mut model = quantised("static-minmax");
-    let weights = model.nodes.iter_mut().find_map(|n| match n {
-        diffuser_model::quantised::NodeParams::Conv(c) => Some(c),
-        _ => None,
-    });
-    weights.expect("there is a convolution").weight[0] = -128;
+    conv(&mut model, 0).weight[0] = -128;
     let bytes = model.to_bytes().expect("serialises");
     let error = QuantisedModel::from_bytes(&bytes, "file")
         .expect_err("-128 is no operand")

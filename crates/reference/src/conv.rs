@@ -9,17 +9,17 @@ const GATHERED: usize = 1 << 19;
 
 /// Weights of one convolution, ready for the product.
 #[derive(Debug)]
-pub(crate) struct ConvWeights {
+pub struct ConvWeights {
     /// `kernel * kernel * input channels` rows of `output channels`.
-    pub(crate) matrix: Vec<f32>,
+    pub matrix: Vec<f32>,
     /// One value an output channel.
-    pub(crate) bias: Vec<f32>,
+    pub bias: Vec<f32>,
 }
 
 impl ConvWeights {
     /// From a weight of `out x in x kernel x kernel` values, of which the node uses some input channels.
     /// Without a bias, zeros stand for it.
-    pub(crate) fn new(conv: &Conv, weight: &[f32], bias: Option<&[f32]>) -> Self {
+    pub fn new(conv: &Conv, weight: &[f32], bias: Option<&[f32]>) -> Self {
         let taps = conv.kernel * conv.kernel;
         let (outputs, inputs) = (
             conv.output_channels,
@@ -37,15 +37,20 @@ impl ConvWeights {
 }
 
 /// What is added to the products.
-pub(crate) struct Added<'a> {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Added<'a> {
     /// One value an output channel, on top of the bias.
-    pub(crate) projection: Option<&'a [f32]>,
+    pub projection: Option<&'a [f32]>,
     /// An image of the output's shape.
-    pub(crate) residual: Option<&'a [f32]>,
+    pub residual: Option<&'a [f32]>,
 }
 
-/// Runs one convolution. `gathered` is scratch space and may grow.
-pub(crate) fn convolve(
+/// Runs one convolution; images are `height * width * channels`, channels innermost. `gathered` is scratch
+/// space and may grow.
+///
+/// # Panics
+/// If images or weights are smaller than `conv`, `source` and `target` say.
+pub fn convolve(
     conv: &Conv,
     weights: &ConvWeights,
     added: &Added,

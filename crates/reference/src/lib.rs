@@ -5,7 +5,7 @@
 
 mod attention;
 mod buffers;
-mod conv;
+pub mod conv;
 mod embedding;
 pub mod layout;
 pub mod matrix;

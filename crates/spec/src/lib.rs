@@ -27,6 +27,7 @@ pub mod silu;
 pub mod softmax;
 pub mod tables;
 pub mod tables_normal;
+pub mod weight4;
 
 pub use multiplier::{Multiplier, Scale, ScaleError};
 pub use round::{mul_q15, round_shift, saturate_i16, saturate_i32, saturate_operand};

@@ -30,7 +30,7 @@ pub fn run(arguments: &CompareArgs, ui: &Ui) -> Result<()> {
         Some(path) => Model::load(path)?,
         None => quantise_once(&float, arguments.sampling.execution, ui)?,
     };
-    let latents = latents(&arguments.sampling, float.profile())?;
+    let latents = latents(arguments.latents.as_deref(), float.profile())?;
     let given = arguments.count;
     let sampling = &arguments.sampling;
     let generator = configure(
@@ -88,7 +88,8 @@ fn sheet(comparison: &Comparison, layout: Layout) -> Image {
     layout.arrange(cells.iter().map(Option::as_ref))
 }
 
-fn error_plot(comparison: &Comparison) -> Plot {
+/// Errors over the steps.
+pub fn error_plot(comparison: &Comparison) -> Plot {
     let line = |name: &str, error: &dyn Fn(usize) -> f64| Line {
         name: name.into(),
         points: (0..comparison.steps.len())
@@ -111,8 +112,8 @@ fn error_plot(comparison: &Comparison) -> Plot {
     }
 }
 
-/// Mean that survives equal pictures: of the mean squared errors, not of the decibels.
-fn mean_psnr(psnr: &[f64]) -> f64 {
+/// Mean in decibels that survives equal pictures: of the mean squared errors, not of the decibels.
+pub fn mean_psnr(psnr: &[f64]) -> f64 {
     let mean = psnr.iter().map(|p| 10f64.powf(-p / 10.0)).sum::<f64>() / psnr.len() as f64;
     -10.0 * mean.log10()
 }

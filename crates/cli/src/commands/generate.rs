@@ -44,7 +44,7 @@ fn make(
     ui: &Ui,
 ) -> Result<()> {
     let profile = generator.profile();
-    let latents = latents(&arguments.sampling, profile)?;
+    let latents = latents(arguments.latents.as_deref(), profile)?;
     let given = arguments.count;
     let generator = configure(
         generator,

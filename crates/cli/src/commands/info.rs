@@ -26,8 +26,18 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
             let quantised = model.quantised();
             let mut value = common(&name, model.profile(), &quantised.graph);
             value["kind"] = json!("quantised");
+            value["weight_bytes"] = json!(diffuser::weight_bytes(quantised));
+            let layers = value["layers"].as_array_mut().into_iter().flatten();
+            for (layer, params) in layers.zip(&quantised.nodes) {
+                if let NodeParams::Conv(c) = params {
+                    layer["weight_bits"] = json!(c.bits.count());
+                    layer["weights"] = json!(c.weight.len());
+                }
+            }
             value["parameters"] = json!(parameters(quantised));
             value["bytes"] = json!(model.to_bytes()?.len());
+            value["table_bytes"] = json!(quantised.table_bytes());
+            value["table_share"] = json!(table_share(quantised));
             value["provenance"] = json!(quantised.provenance);
             value["calibrated_timesteps"] = json!(quantised.calibrated);
             let last = model.profile().scheduler.num_train_timesteps - 1;
@@ -106,6 +116,21 @@ fn parameters(model: &QuantisedModel) -> usize {
     let e = &model.embedding;
     let embedding: usize = e.time.iter().chain(&e.projections).map(wide).sum();
     network + embedding + e.classes.len()
+}
+
+/// Bytes of the tables over those of the weights, biases and scales not counted.
+fn table_share(model: &QuantisedModel) -> f64 {
+    let e = &model.embedding;
+    let wide = e
+        .time
+        .iter()
+        .chain(&e.projections)
+        .map(|w| 2 * w.weight.len());
+    let narrow = model.nodes.iter().map(|node| match node {
+        NodeParams::Conv(c) => c.weight.len(),
+        NodeParams::Norm { .. } | NodeParams::None => 0,
+    });
+    model.table_bytes() as f64 / wide.chain(narrow).sum::<usize>() as f64
 }
 
 /// For each interval of time steps: the step sizes of operands and the units of streams.
@@ -191,6 +216,34 @@ fn text(value: &Value, layers: bool) -> String {
     );
     if value["bytes"].is_number() {
         put("file", format!("{:.2} MB", million("/bytes")));
+        let of_bits = |bits: u32| {
+            let of = all.iter().filter(|l| l["weight_bits"] == bits);
+            of.filter_map(|l| l["weights"].as_f64()).sum::<f64>() / 1e6
+        };
+        put(
+            "weights",
+            format!(
+                "{:.2} MB: {:.2} M of 8 bits, {:.2} M of 4, in {} of {} layers",
+                million("/weight_bytes"),
+                of_bits(8),
+                of_bits(4),
+                all.iter().filter(|l| l["weight_bits"] == 4).count(),
+                all.iter().filter(|l| l["weight_bits"].is_number()).count(),
+            ),
+        );
+    }
+    if let (Some(bytes), Some(share)) =
+        (value["table_bytes"].as_f64(), value["table_share"].as_f64())
+    {
+        let rows = value["intervals"].as_array().map_or(0, Vec::len);
+        put(
+            "tables",
+            format!(
+                "{:.1} kB for {rows} intervals of time steps, {:.2} % of the weights' bytes",
+                bytes / 1e3,
+                100.0 * share
+            ),
+        );
     }
     put(
         "trained with",
@@ -281,8 +334,8 @@ fn interval_table(rows: &[Value]) -> String {
 
 fn layer_table(layers: &[Value]) -> String {
     let mut out = format!(
-        "\n{:<52} {:<18} {:>14} {:>10}\n",
-        "layer", "kind", "output", "MACs"
+        "\n{:<52} {:<18} {:>14} {:>10} {:>4}\n",
+        "layer", "kind", "output", "MACs", "bits"
     );
     for layer in layers {
         let text = |key: &str| layer[key].as_str().unwrap_or_default().to_owned();
@@ -293,11 +346,14 @@ fn layer_table(layers: &[Value]) -> String {
             .map(Value::to_string)
             .collect();
         out += &format!(
-            "{:<52} {:<18} {:>14} {:>10}\n",
+            "{:<52} {:<18} {:>14} {:>10} {:>4}\n",
             text("name"),
             text("kind"),
             shape.join("x"),
             layer["macs"].to_string(),
+            layer["weight_bits"]
+                .as_u64()
+                .map_or(String::new(), |b| b.to_string()),
         );
     }
     out

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod completions;
+pub mod evaluate;
 pub mod generate;
 pub mod info;
 pub mod predict;
@@ -10,7 +11,9 @@ pub mod quantize;
 use std::path::Path;
 
 use diffuser::output::{Tensor, arrange, arranged_size, default_zoom, read_tensor};
-use diffuser::{Error, FloatModel, Generator, Image, Model, Profile, QuantiseSettings, Result};
+use diffuser::{
+    Error, FloatModel, Generator, Image, Model, Profile, QuantiseSettings, Result, Stage,
+};
 
 use crate::args::{ExecutionArgs, SamplingArgs};
 use crate::ui::Ui;
@@ -47,8 +50,19 @@ pub fn quantise_once(model: &FloatModel, execution: ExecutionArgs, ui: &Ui) -> R
         threads: execution.threads(),
         ..QuantiseSettings::default()
     };
+    quantise_watched(model, &settings, ui)
+}
+
+/// Quantises behind a progress bar.
+pub fn quantise_watched(model: &FloatModel, settings: &QuantiseSettings, ui: &Ui) -> Result<Model> {
     let bar = ui.bar("calibrating");
-    model.quantise(&settings, &|done, total| bar.set(done, total))
+    model.quantise(settings, &|stage, done, total| {
+        bar.title(match stage {
+            Stage::Calibrating => "calibrating",
+            Stage::Rounding => "rounding",
+        });
+        bar.set(done, total);
+    })
 }
 
 /// Opens a folder, for what only the float reference can do.
@@ -88,8 +102,7 @@ pub fn read_sample(path: &Path, name: &str, profile: &Profile) -> Result<Tensor>
 }
 
 /// Latents, if any are given.
-pub fn latents(sampling: &SamplingArgs, profile: &Profile) -> Result<Option<Tensor>> {
-    let path = sampling.latents.as_deref();
+pub fn latents(path: Option<&Path>, profile: &Profile) -> Result<Option<Tensor>> {
     path.map(|p| read_sample(p, "latents", profile)).transpose()
 }
 

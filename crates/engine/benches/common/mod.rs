@@ -4,13 +4,18 @@ use std::time::{Duration, Instant};
 
 use diffuser_engine::{Engine, KernelChoice};
 use diffuser_model::graph::{Graph, Op, TensorKind};
-use diffuser_model::quantised::{ConvWeights, NodeParams};
+use diffuser_model::quantised::{ConvWeights, NodeParams, WeightBits};
 use diffuser_model::step::{AttentionStep, ConvStep, NodeStep, NormStep, QuantiseStep, StepParams};
 use diffuser_spec::Multiplier;
 
-/// Parameters that keep values in their ranges. No time depends on the values themselves.
+/// Parameters that keep values in their ranges; weights have 4 bits where the command line says `4bit`. No time depends on the values themselves.
 pub fn parameters(graph: &Graph) -> (Vec<NodeParams>, StepParams) {
     let (mut params, mut nodes) = (vec![], vec![]);
+    let (bits, narrower) = if std::env::args().any(|a| a == "4bit") {
+        (WeightBits::Four, 18)
+    } else {
+        (WeightBits::Eight, 1)
+    };
     for node in &graph.nodes {
         let out = &graph.tensors[node.output];
         let mut weights = NodeParams::None;
@@ -31,7 +36,10 @@ pub fn parameters(graph: &Graph) -> (Vec<NodeParams>, StepParams) {
             Op::Conv(conv) => {
                 let n = conv.kernel * conv.kernel * conv.input_channels.len() * out.channels;
                 weights = NodeParams::Conv(ConvWeights {
-                    weight: (0..n).map(|i| (i * 37 % 251) as i8 >> 1).collect(),
+                    weight: (0..n)
+                        .map(|i| ((i * 37 % 251) as i8 >> 1) / narrower)
+                        .collect(),
+                    bits,
                     scale: vec![],
                     bias: vec![],
                 });

@@ -14,6 +14,7 @@ mod tests;
 
 use std::ops::Range;
 
+use diffuser_model::quantised::WeightBits;
 use diffuser_model::step::AttentionStep;
 use diffuser_spec::Multiplier;
 use diffuser_spec::norm::{Affine, Sums};
@@ -66,9 +67,13 @@ pub(crate) struct ConvShape {
 pub(crate) enum Packed {
     /// As they came: `out x kernel x kernel x in`.
     Plain(Vec<i8>),
+    /// The same, two 4-bit weights in a byte; channels padded to an even number.
+    PlainPairs(Vec<u8>),
     /// `out x kernel x kernel x in`, widened, channels padded to a multiple of four.
     Words(Vec<i16>),
-    /// Lines of 16 outputs times 4 inputs.
+    /// The same rows in 4 bits: see `portable::Pairs`.
+    Pairs(portable::Pairs),
+    /// Lines of 16 outputs times 4 inputs, of 8 bits or two of 4 bits in one.
     #[cfg(target_arch = "x86_64")]
     Lines(avx512::Lines),
 }
@@ -130,8 +135,8 @@ pub(crate) trait Kernels: Send + Sync {
     /// What every byte of an operand is xored with: 0, or 0x80 for unsigned activations.
     fn flip(&self) -> u8;
 
-    /// Weights `out x kernel x kernel x in` in this set's own form.
-    fn pack(&self, shape: ConvShape, weights: &[i8]) -> Packed;
+    /// Weights `out x kernel x kernel x in` in this set's own form; those of 4 bits stay two in a byte.
+    fn pack(&self, shape: ConvShape, weights: &[i8], bits: WeightBits) -> Packed;
 
     /// Convolution: see [`diffuser_model::step::ConvStep`].
     fn conv(&self, job: ConvJob<'_>, output: ConvOutput<'_>);

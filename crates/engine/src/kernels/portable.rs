@@ -4,10 +4,11 @@
 //! On x86-64 the same code is compiled once more for AVX2, with the innermost loop written out, and
 //! that is used where the CPU has it.
 
+use diffuser_model::quantised::WeightBits;
 use diffuser_spec::conv::{requantise, residual, to_stream};
 use diffuser_spec::norm::Sums;
 use diffuser_spec::softmax::{row_reciprocal, weight, weighted_mean};
-use diffuser_spec::{operand, saturate_i16, saturate_operand, silu::silu};
+use diffuser_spec::{operand, saturate_i16, saturate_operand, silu::silu, weight4};
 
 use super::{AttentionJob, ConvJob, ConvOutput, ConvShape, Kernels, NormaliseJob, Packed};
 use crate::layout::{Operand, OperandRows, STEP};
@@ -37,11 +38,78 @@ impl Portable {
     }
 }
 
+/// Rows of 4-bit weights. 32 weights share 16 bytes, the first 16 in the low halves, so that unpacking
+/// reads and writes whole registers; rows are padded to whole such chunks.
+#[derive(Clone, Debug)]
+pub(crate) struct Pairs {
+    bytes: Vec<u8>,
+    /// Bytes of one row.
+    row: usize,
+}
+
+/// Bytes of a chunk of [`Pairs`].
+const CHUNK: usize = 16;
+
+impl Pairs {
+    /// Of rows of `k` words, `-7..=7`.
+    fn new(words: &[i16], k: usize) -> Self {
+        let row = k.div_ceil(2 * CHUNK) * CHUNK;
+        let mut bytes = Vec::with_capacity(words.len() / k * row);
+        for words in words.chunks_exact(k) {
+            for chunk in words.chunks(2 * CHUNK) {
+                let at = |i: usize| chunk.get(i).map_or(0, |&w| w as i8);
+                bytes.extend((0..CHUNK).map(|i| weight4::pack(at(i), at(i + CHUNK))));
+            }
+        }
+        Self { bytes, row }
+    }
+
+    /// Bytes of all rows.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Row `i` into `out`, as long as its padded row.
+    #[inline(always)]
+    fn unpack(&self, i: usize, out: &mut [i16]) {
+        let bytes = self.bytes[i * self.row..][..self.row]
+            .as_chunks::<CHUNK>()
+            .0;
+        for (words, bytes) in out.as_chunks_mut::<{ 2 * CHUNK }>().0.iter_mut().zip(bytes) {
+            for (i, &b) in bytes.iter().enumerate() {
+                let [low, high] = weight4::unpack(b);
+                (words[i], words[i + CHUNK]) = (low.into(), high.into());
+            }
+        }
+    }
+}
+
+/// Right matrix of a product, rows of one length.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    Words(&'a [i16]),
+    /// Unpacked two rows at a time, once for all rows of the left matrix.
+    Pairs(&'a Pairs),
+}
+
+impl Right<'_> {
+    fn rows(&self, k: usize) -> usize {
+        match self {
+            Self::Words(words) => words.len() / k,
+            Self::Pairs(pairs) => pairs.bytes.len() / pairs.row,
+        }
+    }
+}
+
 /// Channels whose sums are held at a time.
 const LANES: usize = 16;
 
 /// Rows of the left matrix that are multiplied with one pass over the right one.
 const GROUP: usize = 8;
+
+/// The same where the right one has to be unpacked in each pass.
+const PAIRS_GROUP: usize = 32;
 
 /// Rows of the left and of the right matrix whose products are summed at once: eight sums and the
 /// six words that they need fit the 16 registers that most machines have.
@@ -74,17 +142,31 @@ fn block(left: Rows<'_, { BLOCK.0 }>, right: Rows<'_, { BLOCK.1 }>) -> Sums32 {
 #[inline(always)]
 fn products(
     x: &[i16],
-    w: &[i16],
+    w: Right<'_>,
     k: usize,
     block: impl Fn(Rows<'_, { BLOCK.0 }>, Rows<'_, { BLOCK.1 }>) -> Sums32,
     mut sink: impl FnMut(usize, usize, i32),
 ) {
-    let (rows, columns) = (x.len() / k, w.len() / k);
+    let (rows, columns) = (x.len() / k, w.rows(k));
+    let padded = match w {
+        Right::Words(_) => 0,
+        Right::Pairs(pairs) => 2 * pairs.row,
+    };
+    let mut unpacked = vec![0i16; BLOCK.1 * padded];
     for j in (0..columns).step_by(BLOCK.1) {
+        let column = |o: usize| (j + o).min(columns - 1);
+        if let Right::Pairs(pairs) = w {
+            for (o, row) in unpacked.chunks_exact_mut(padded).enumerate() {
+                pairs.unpack(column(o), row);
+            }
+        }
+        let right = std::array::from_fn(|o| match w {
+            Right::Words(words) => &words[column(o) * k..][..k],
+            Right::Pairs(_) => &unpacked[o * padded..][..k],
+        });
         for i in (0..rows).step_by(BLOCK.0) {
             // at an edge the last row is taken again, and its sums are dropped
             let left = std::array::from_fn(|p| &x[(i + p).min(rows - 1) * k..][..k]);
-            let right = std::array::from_fn(|o| &w[(j + o).min(columns - 1) * k..][..k]);
             let acc = block(left, right);
             for (p, acc) in acc.iter().enumerate().take(rows - i) {
                 for (o, &acc) in acc.iter().enumerate().take(columns - j) {
@@ -117,17 +199,19 @@ fn conv(
     mut output: ConvOutput<'_>,
     block: impl Fn(Rows<'_, { BLOCK.0 }>, Rows<'_, { BLOCK.1 }>) -> Sums32,
 ) {
-    let Packed::Words(weights) = job.weights else {
-        unreachable!("weights are packed by the same kernels");
+    let (weights, group) = match job.weights {
+        Packed::Words(words) => (Right::Words(words), GROUP),
+        Packed::Pairs(pairs) => (Right::Pairs(pairs), PAIRS_GROUP),
+        _ => unreachable!("weights are packed by the same kernels"),
     };
     let (s, l) = (&job.shape, &job.input.layout);
     let run = s.kernel * l.pixel();
     let k = s.kernel * run;
     let start = |i: usize, padding: usize| (i * s.stride) as isize - padding as isize;
     let pixels = job.rows.len() * s.out_width;
-    let mut patches = vec![0i16; GROUP.min(pixels) * k];
-    for first in (0..pixels).step_by(GROUP) {
-        let n = GROUP.min(pixels - first);
+    let mut patches = vec![0i16; group.min(pixels) * k];
+    for first in (0..pixels).step_by(group) {
+        let n = group.min(pixels - first);
         for (p, patch) in (first..first + n).zip(patches.chunks_exact_mut(k)) {
             let (y, x) = (job.rows.start + p / s.out_width, p % s.out_width);
             let at = l.offset(start(y, s.padding[0]), start(x, s.padding[1]));
@@ -230,9 +314,15 @@ fn attention(
         for start in own.clone().step_by(GROUP) {
             let n = GROUP.min(own.end - start);
             gather(&job.q, first, start, &mut queries[..n * head]);
-            products(&queries[..n * head], &matrix, head, &block, |i, j, acc| {
-                logits[i * keys + j] = acc;
-            });
+            products(
+                &queries[..n * head],
+                Right::Words(&matrix),
+                head,
+                &block,
+                |i, j, acc| {
+                    logits[i * keys + j] = acc;
+                },
+            );
             let mut reciprocals = [row_reciprocal(1); GROUP];
             let rows = logits.chunks_exact(keys).zip(e.chunks_exact_mut(keys));
             for ((logits, e), r) in rows.zip(&mut reciprocals).take(n) {
@@ -242,12 +332,18 @@ fn attention(
                 }
                 *r = row_reciprocal(e.iter().map(|&e| e as u32).sum());
             }
-            products(&e[..n * keys], &columns, keys, &block, |i, c, acc| {
-                let p = start - own.start + i;
-                let mean = weighted_mean(acc, reciprocals[i]);
-                let pixel = out.pixel(p / l.width, p % l.width);
-                pixel[first + c] = operand::quantise(mean, job.step.gain, 0) as u8 ^ flip;
-            });
+            products(
+                &e[..n * keys],
+                Right::Words(&columns),
+                keys,
+                &block,
+                |i, c, acc| {
+                    let p = start - own.start + i;
+                    let mean = weighted_mean(acc, reciprocals[i]);
+                    let pixel = out.pixel(p / l.width, p % l.width);
+                    pixel[first + c] = operand::quantise(mean, job.step.gain, 0) as u8 ^ flip;
+                },
+            );
         }
     }
 }
@@ -341,14 +437,20 @@ impl Kernels for Portable {
         0
     }
 
-    fn pack(&self, shape: ConvShape, weights: &[i8]) -> Packed {
+    fn pack(&self, shape: ConvShape, weights: &[i8], bits: WeightBits) -> Packed {
         let spare = shape.in_channels.next_multiple_of(STEP) - shape.in_channels;
         let mut words = Vec::new();
         for pixel in weights.chunks_exact(shape.in_channels) {
             words.extend(pixel.iter().map(|&w| i16::from(w)));
             words.resize(words.len() + spare, 0);
         }
-        Packed::Words(words)
+        match bits {
+            WeightBits::Eight => Packed::Words(words),
+            WeightBits::Four => {
+                let k = words.len() / shape.out_channels;
+                Packed::Pairs(Pairs::new(&words, k))
+            }
+        }
     }
 
     fn conv(&self, job: ConvJob<'_>, output: ConvOutput<'_>) {

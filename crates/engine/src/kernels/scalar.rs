@@ -1,25 +1,40 @@
 //! The oracle: `diffuser_spec` in plain loops. Written to be read; reads no border and no spare bytes.
 
+use diffuser_model::quantised::WeightBits;
 use diffuser_spec::conv::{combine_planes, requantise, residual, to_stream};
 use diffuser_spec::norm::Sums;
 use diffuser_spec::softmax::{row_reciprocal, weight, weighted_mean};
-use diffuser_spec::{operand, saturate_operand, silu::silu};
+use diffuser_spec::{operand, saturate_operand, silu::silu, weight4};
 
 use super::{AttentionJob, ConvJob, ConvOutput, ConvShape, Kernels, NormaliseJob, Packed};
 use crate::layout::OperandRows;
 
 pub(crate) struct Scalar;
 
+/// The weight of one input channel at one tap, counted over all outputs.
+fn weight_at(job: &ConvJob<'_>, tap: usize, channel: usize) -> i8 {
+    let channels = job.shape.in_channels;
+    match job.weights {
+        Packed::Plain(weights) => weights[tap * channels + channel],
+        Packed::PlainPairs(bytes) => {
+            let byte = bytes[tap * channels.div_ceil(2) + channel / 2];
+            weight4::unpack(byte)[channel % 2]
+        }
+        _ => unreachable!("weights are packed by the same kernels"),
+    }
+}
+
 /// Exact sum of products for one output value and one plane.
-fn accumulate(job: &ConvJob<'_>, weights: &[i8], plane: usize, y: usize, x: usize) -> i32 {
+fn accumulate(job: &ConvJob<'_>, output: usize, plane: usize, y: usize, x: usize) -> i32 {
     let s = &job.shape;
     let mut acc = 0i32;
-    let mut w = weights.iter();
     for ky in 0..s.kernel {
         for kx in 0..s.kernel {
             let iy = (y * s.stride + ky) as isize - s.padding[0] as isize;
             let ix = (x * s.stride + kx) as isize - s.padding[1] as isize;
-            for (c, &w) in w.by_ref().take(s.in_channels).enumerate() {
+            let tap = (output * s.kernel + ky) * s.kernel + kx;
+            for c in 0..s.in_channels {
+                let w = weight_at(job, tap, c);
                 acc += i32::from(job.input.at(plane, iy, ix, c)) * i32::from(w);
             }
         }
@@ -32,22 +47,27 @@ impl Kernels for Scalar {
         0
     }
 
-    fn pack(&self, _: ConvShape, weights: &[i8]) -> Packed {
-        Packed::Plain(weights.to_vec())
+    fn pack(&self, shape: ConvShape, weights: &[i8], bits: WeightBits) -> Packed {
+        let pair = |w: &[i8]| weight4::pack(w[0], w.get(1).copied().unwrap_or(0));
+        match bits {
+            WeightBits::Eight => Packed::Plain(weights.to_vec()),
+            WeightBits::Four => Packed::PlainPairs(
+                weights
+                    .chunks_exact(shape.in_channels)
+                    .flat_map(|row| row.chunks(2).map(pair))
+                    .collect(),
+            ),
+        }
     }
 
     fn conv(&self, job: ConvJob<'_>, mut output: ConvOutput<'_>) {
-        let Packed::Plain(weights) = job.weights else {
-            unreachable!("weights are packed by the same kernels");
-        };
         let s = &job.shape;
-        let per_output = s.kernel * s.kernel * s.in_channels;
         for (row, y) in job.rows.clone().enumerate() {
             for x in 0..s.out_width {
-                for (c, w) in weights.chunks_exact(per_output).enumerate() {
-                    let mut acc = accumulate(&job, w, 0, y, x);
+                for c in 0..s.out_channels {
+                    let mut acc = accumulate(&job, c, 0, y, x);
                     if job.input.planes == 2 {
-                        acc = combine_planes(acc, accumulate(&job, w, 1, y, x));
+                        acc = combine_planes(acc, accumulate(&job, c, 1, y, x));
                     }
                     let value = requantise(acc, job.bias[c], job.multiplier[c]);
                     match &mut output {

@@ -3,7 +3,7 @@
 use diffuser_model::graph::{
     Attention, Conv, Graph, Node, Norm, Op, Resample, TensorId, TensorInfo, TensorKind,
 };
-use diffuser_model::quantised::{ConvWeights, NodeParams};
+use diffuser_model::quantised::{ConvWeights, NodeParams, WeightBits};
 use diffuser_model::step::{AttentionStep, ConvStep, NodeStep, NormStep, QuantiseStep, StepParams};
 use diffuser_spec::Multiplier;
 
@@ -173,11 +173,18 @@ impl Network {
             projection: None,
             residual: residual.filter(|&r| self.shape(r) == shape),
         });
+        // layers of both widths side by side
+        let bits = match self.random.range(0, 1) {
+            0 => WeightBits::Eight,
+            _ => WeightBits::Four,
+        };
+        let max = i64::from(bits.max());
         let weight = (0..outputs * kernel * kernel * c)
-            .map(|_| self.random.range(-127, 127) as i8)
+            .map(|_| self.random.range(-max, max) as i8)
             .collect();
         let params = NodeParams::Conv(ConvWeights {
             weight,
+            bits,
             scale: vec![],
             bias: vec![],
         });

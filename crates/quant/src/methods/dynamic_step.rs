@@ -1,9 +1,10 @@
 //! Ours: every tensor has a step size and zero point for every time step.
 
-use diffuser_model::graph::Graph;
-use diffuser_model::quantised::Intervals;
+use diffuser_model::graph::{Graph, Op};
+use diffuser_model::quantised::{Intervals, TensorTable};
+use diffuser_model::scale::scale_to_f64;
 
-use super::{Method, RowRules, Tables, rows};
+use super::{Method, RowRules, Tables, best_groups, fewest_groups, rows};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
 use crate::statistics::Statistics;
@@ -18,6 +19,47 @@ use crate::statistics::Statistics;
 pub struct DynamicStep {
     /// Whether the residual stream keeps 15 bits where it enters a product (shortcuts, resampling).
     pub wide_residual: bool,
+    /// Which time steps share a row.
+    pub groups: Groups,
+}
+
+/// Which neighbouring time steps share a row of the tables.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Groups {
+    /// None.
+    Each,
+    /// All, in the best so many groups (or as many as there are time steps).
+    Count(usize),
+    /// As many as may while the mean noise of rounding grows by at most this share ([`fewest_groups`]).
+    Excess(f64),
+}
+
+impl Groups {
+    /// First row of each group.
+    fn starts(self, graph: &Graph, tables: &[TensorTable], rows: usize) -> Vec<usize> {
+        match self {
+            Self::Each => (0..rows).collect(),
+            Self::Count(count) => best_groups(&steps(graph, tables), count.clamp(1, rows)).1,
+            Self::Excess(share) => fewest_groups(&steps(graph, tables), share),
+        }
+    }
+}
+
+/// Step sizes of what normalisations and the projections to Q, K and V make, by tensor and row.
+fn steps(graph: &Graph, tables: &[TensorTable]) -> Vec<Vec<f64>> {
+    let made = graph.nodes.iter().filter_map(|node| {
+        match (&node.op, &tables[node.output]) {
+            // of a normalisation the unit is the same at all times
+            (Op::Norm(_), TensorTable::Gain { gain, .. }) => {
+                Some(gain.iter().map(|&g| 32.0 / f64::from(g)).collect())
+            }
+            (_, TensorTable::Step { step }) => {
+                Some(step.iter().map(|&s| scale_to_f64(s)).collect())
+            }
+            _ => None,
+        }
+    });
+    made.collect()
 }
 
 impl Method for DynamicStep {
@@ -43,18 +85,35 @@ impl Method for DynamicStep {
             wide_residual: self.wide_residual,
         };
         let all = &calibration.statistics;
-        let around = |i: usize| &all[i.saturating_sub(1)..(i + 2).min(all.len())];
-        let pooled: Vec<Vec<Statistics>> = (0..all.len())
-            .map(|i| {
-                let tensors = 0..graph.tensors.len();
-                tensors
-                    .map(|t| Statistics::merged(around(i).iter().map(|row| &row[t])))
-                    .collect()
-            })
-            .collect();
+        let each: Vec<usize> = (0..all.len()).collect();
+        let tables = rows(graph, &pooled(graph, all, &each), rules);
+        let starts = self.groups.starts(graph, &tables, all.len());
+        let intervals = Intervals::around(&calibration.timesteps);
         Tables {
-            intervals: Intervals::around(&calibration.timesteps),
-            tensors: rows(graph, &pooled, rules),
+            intervals: Intervals {
+                starts: starts.iter().map(|&row| intervals.starts[row]).collect(),
+            },
+            tensors: match starts == each {
+                true => tables,
+                false => rows(graph, &pooled(graph, all, &starts), rules),
+            },
         }
     }
+}
+
+/// Statistics of each group, of a lone step with its neighbours.
+fn pooled(graph: &Graph, all: &[Vec<Statistics>], starts: &[usize]) -> Vec<Vec<Statistics>> {
+    let ends = starts[1..].iter().copied().chain([all.len()]);
+    let groups = starts.iter().copied().zip(ends);
+    groups
+        .map(|(start, end)| {
+            let together = match end - start {
+                1 => &all[start.saturating_sub(1)..(end + 1).min(all.len())],
+                _ => &all[start..end],
+            };
+            (0..graph.tensors.len())
+                .map(|t| Statistics::merged(together.iter().map(|row| &row[t])))
+                .collect()
+        })
+        .collect()
 }

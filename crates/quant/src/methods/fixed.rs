@@ -10,32 +10,28 @@ use crate::statistics::Statistics;
 
 /// One row from the statistics of all time steps together.
 pub struct Static {
-    /// How ranges are chosen.
-    pub clipping: Clipping,
+    /// Ranges by least squares; from the extremes otherwise.
+    pub least_squares: bool,
     /// As [`super::DynamicStep::wide_residual`].
     pub wide_residual: bool,
 }
 
 impl Method for Static {
     fn name(&self) -> &'static str {
-        match (self.clipping, self.wide_residual) {
-            (Clipping::MinMax, true) => "static-minmax",
-            (Clipping::MinMax, false) => "static-8bit",
-            (Clipping::LeastSquares, true) => "static-mse",
-            (Clipping::LeastSquares, false) => "static-mse-8bit",
+        match (self.least_squares, self.wide_residual) {
+            (false, true) => "static-minmax",
+            (false, false) => "static-8bit",
+            (true, true) => "static-mse",
+            (true, false) => "static-mse-8bit",
         }
     }
 
     fn summary(&self) -> &'static str {
-        match (self.clipping, self.wide_residual) {
-            (Clipping::MinMax, true) => "one step size for all time steps, from the extremes",
-            (Clipping::MinMax, false) => {
-                "the same, with the residual in 8 bits where it enters a product"
-            }
-            (Clipping::LeastSquares, true) => "one step size for all time steps, by least squares",
-            (Clipping::LeastSquares, false) => {
-                "the same, with the residual in 8 bits where it enters a product"
-            }
+        match (self.least_squares, self.wide_residual) {
+            (false, true) => "one step size for all time steps, from the extremes",
+            (false, false) => "the same, with the residual in 8 bits where it enters a product",
+            (true, true) => "one step size for all time steps, by least squares",
+            (true, false) => "the same, with the residual in 8 bits where it enters a product",
         }
     }
 
@@ -44,7 +40,11 @@ impl Method for Static {
             .map(|t| Statistics::merged(calibration.statistics.iter().map(|row| &row[t])))
             .collect();
         let rules = RowRules {
-            clipping: self.clipping,
+            clipping: if self.least_squares {
+                Clipping::LeastSquares
+            } else {
+                Clipping::MinMax
+            },
             wide_residual: self.wide_residual,
         };
         Tables {

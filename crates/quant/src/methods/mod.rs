@@ -1,7 +1,12 @@
 //! Quantisation methods: each decides the tables of all tensors from the calibration.
 
+mod draws;
 mod dynamic_step;
 mod fixed;
+mod grouping;
+mod ptq4dm;
+mod q_diffusion;
+mod tfmq;
 
 use diffuser_model::graph::{Graph, Node, Op, TensorId, TensorKind};
 use diffuser_model::quantised::{Intervals, TensorTable};
@@ -12,8 +17,12 @@ use crate::calibrate::Calibration;
 use crate::ranges::{self, Clipping};
 use crate::statistics::Statistics;
 
-pub use dynamic_step::DynamicStep;
+pub use dynamic_step::{DynamicStep, Groups};
 pub use fixed::Static;
+pub use grouping::{best_groups, fewest_groups};
+pub use ptq4dm::Ptq4dm;
+pub use q_diffusion::QDiffusion;
+pub use tfmq::Tfmq;
 
 /// What a method decides.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,30 +46,35 @@ pub trait Method: Send + Sync {
 /// All methods, the default first.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Method>> {
-    let (mse, minmax) = (Clipping::LeastSquares, Clipping::MinMax);
+    let groups = Groups::Each;
     vec![
         Box::new(DynamicStep {
             wide_residual: true,
+            groups,
         }),
         Box::new(DynamicStep {
             wide_residual: false,
+            groups,
         }),
         Box::new(Static {
-            clipping: mse,
+            least_squares: true,
             wide_residual: true,
         }),
         Box::new(Static {
-            clipping: minmax,
+            least_squares: false,
             wide_residual: true,
         }),
         Box::new(Static {
-            clipping: mse,
+            least_squares: true,
             wide_residual: false,
         }),
         Box::new(Static {
-            clipping: minmax,
+            least_squares: false,
             wide_residual: false,
         }),
+        Box::new(Ptq4dm),
+        Box::new(QDiffusion),
+        Box::new(Tfmq),
     ]
 }
 
@@ -289,6 +303,53 @@ mod tests {
         for (i, &s) in dynamic.iter().enumerate() {
             let range = if i < 3 { 1.0 } else { 8.0 };
             assert!(near(s, 2.0 * range / 254.0), "{i}: {dynamic:?}");
+        }
+    }
+
+    /// A normalisation's operand with values of its own at each step: the published methods have one row
+    /// of tables each, always the same one, and no two the same.
+    #[test]
+    fn published_methods_differ_and_are_deterministic() {
+        let (mut graph, mut calibration) = example();
+        graph.nodes[0].op = Op::Norm(diffuser_model::graph::Norm {
+            groups: 1,
+            eps: 1e-5,
+            weight: String::new(),
+            bias: String::new(),
+            silu: false,
+            scale_shift: None,
+            resample: None,
+        });
+        for (i, row) in calibration.statistics.iter_mut().enumerate() {
+            // ever wider towards the noisy end, with lone extremes that are worth clipping
+            let wide = (1 + i) as f32;
+            let sample = (-2000..10_500).map(|v| wide * v as f32 / 10_500.0);
+            row.fill(Statistics {
+                min: -0.25 * wide,
+                max: 1.1 * wide,
+                sample: sample.collect(),
+            });
+        }
+        let names = [
+            "static-mse",
+            "static-minmax",
+            "ptq4dm",
+            "q-diffusion",
+            "tfmq",
+        ];
+        let tables = names.map(|name| {
+            let method = by_name(name).expect("known");
+            let tables = method.tables(&graph, &calibration);
+            assert_eq!(tables, method.tables(&graph, &calibration), "{name}");
+            assert_eq!(tables.intervals.starts, [0], "{name}");
+            tables
+        });
+        for (i, a) in tables.iter().enumerate() {
+            // streams are the same for all of them
+            assert_eq!(a.tensors[..2], tables[0].tensors[..2], "{}", names[i]);
+            for (j, b) in tables.iter().enumerate().take(i) {
+                assert_ne!(a.tensors[2], b.tensors[2], "{}, {}", names[i], names[j]);
+            }
         }
     }
 

@@ -30,13 +30,8 @@ impl Factor {
     #[must_use]
     pub fn new(mut covariance: Vec<f64>, size: usize) -> Self {
         assert_eq!(covariance.len(), size * size, "a square matrix");
+        let damping = damp(&mut covariance, size);
         let c = &mut covariance;
-        let mean = (0..size).map(|i| c[i * size + i]).sum::<f64>() / size.max(1) as f64;
-        // inputs that are always the same have no covariance: every weight for itself
-        let damping = if mean > 0.0 { mean * DAMPING } else { 1.0 };
-        for i in 0..size {
-            c[i * size + i] += damping;
-        }
         let mut order: Vec<usize> = (0..size).collect();
         let mut weight = vec![0.0; size];
         let mut column = vec![0.0; size];
@@ -73,6 +68,16 @@ impl Factor {
     pub fn size(&self) -> usize {
         self.order.len()
     }
+}
+
+/// Add to the diagonal of a covariance (`size * size`) what keeps it positive, and return that.
+pub fn damp(covariance: &mut [f64], size: usize) -> f64 {
+    let diagonal = (0..size).map(|i| i * size + i);
+    let mean = diagonal.clone().map(|i| covariance[i]).sum::<f64>() / size.max(1) as f64;
+    // inputs that are always the same have no covariance: every weight for itself
+    let damping = if mean > 0.0 { mean * DAMPING } else { 1.0 };
+    diagonal.for_each(|i| covariance[i] += damping);
+    damping
 }
 
 /// Exchange rows `a` and `b` and columns `a` and `b`.

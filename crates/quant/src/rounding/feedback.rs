@@ -1,7 +1,5 @@
 //! Rounding one output channel's weights with error feedback.
 
-use diffuser_spec::OPERAND_MAX;
-
 use super::Factor;
 
 /// Number of step sizes that are tried side by side.
@@ -16,17 +14,23 @@ pub struct Rounded {
     pub error: [f64; LANES],
 }
 
-/// Round `weights` (in the order of columns) with each of `steps`.
+/// Round `weights` (in the order of columns) to `-max..=max` with each of `steps`; `max` is at most 127.
 ///
 /// Without `feedback` every weight goes to the nearest integer; the error is measured all the same.
 ///
 /// # Panics
 /// When there are not as many weights as columns.
 #[must_use]
-pub fn round(weights: &[f64], steps: &[f64; LANES], factor: &Factor, feedback: bool) -> Rounded {
+pub fn round(
+    weights: &[f64],
+    steps: &[f64; LANES],
+    factor: &Factor,
+    max: i32,
+    feedback: bool,
+) -> Rounded {
     let size = factor.size();
     assert_eq!(weights.len(), size, "one weight a column");
-    let limit = f64::from(OPERAND_MAX);
+    let limit = f64::from(max);
     let mut integers = vec![[0; LANES]; size];
     let mut error = [0.0; LANES];
     // what each weight should be, given what those before it have become
@@ -105,7 +109,7 @@ pub(super) mod tests {
                 let steps: [f64; LANES] =
                     std::array::from_fn(|lane| 3.0 / 127.0 * (1.0 - 0.04 * lane as f64));
                 for (feedback, sum) in [false, true].into_iter().zip(&mut sums) {
-                    let rounded = round(&weights, &steps, &factor, feedback);
+                    let rounded = round(&weights, &steps, &factor, 127, feedback);
                     for (lane, step) in steps.into_iter().enumerate() {
                         let e: Vec<f64> = (0..size)
                             .map(|i| f64::from(rounded.integers[i][lane]) * step - weights[i])
@@ -130,8 +134,8 @@ pub(super) mod tests {
         let factor = Factor::new(c, size);
         let weights: Vec<f64> = (0..size).map(|i| uniform(7, i)).collect();
         let steps = [0.01; LANES];
-        let fed_back = round(&weights, &steps, &factor, true);
-        assert_eq!(fed_back, round(&weights, &steps, &factor, false));
+        let fed_back = round(&weights, &steps, &factor, 127, true);
+        assert_eq!(fed_back, round(&weights, &steps, &factor, 127, false));
         assert_eq!(
             fed_back.integers[3][0],
             (weights[3] / 0.01).round().clamp(-127.0, 127.0) as i8

@@ -11,6 +11,10 @@ use super::Moments;
 /// Most columns that are looked at together; more input channels than fit are cut in parts.
 const MOST_COLUMNS: usize = 1152;
 
+/// Bytes that the moments of all layers may take. Where they would take more, fewer columns are looked at
+/// together: the sums grow with their square.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// Patches to draw for a layer in all.
 const PATCHES: u64 = 24_576;
 
@@ -91,20 +95,14 @@ impl Inputs {
             _ => None,
         });
         let of_node = of_node.collect();
-        let parts = sites.iter().enumerate().flat_map(|(i, site)| {
-            let taps = site.kernel * site.kernel;
-            let channels = site.source[2];
-            let count = channels.div_ceil((MOST_COLUMNS / taps).max(1));
-            (0..count).map(move |k| {
-                let range = channels * k / count..channels * (k + 1) / count;
-                Part {
-                    site: i,
-                    moments: Moments::new(range.len() * taps),
-                    channels: range,
-                }
+        let parts = cut(&sites, MOST_BYTES)
+            .into_iter()
+            .map(|(site, channels, columns)| Part {
+                site,
+                moments: Moments::new(columns),
+                channels,
             })
-        });
-        let parts = parts.collect();
+            .collect();
         let images = u64::from(images.max(1));
         let steps = evaluations.max(1) as u64;
         let per_evaluation = PATCHES.div_ceil(images * steps).min(MOST_AT_ONCE);
@@ -171,10 +169,45 @@ impl Inputs {
         });
     }
 
+    /// All parts.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// All parts, to be filled.
+    pub(crate) fn parts_mut(&mut self) -> &mut [Part] {
+        &mut self.parts
+    }
+
     /// The parts of a node's input channels; none for a node that is no convolution.
     pub fn of_node(&self, node: usize) -> impl Iterator<Item = &Part> {
         let site = self.of_node[node];
         self.parts.iter().filter(move |p| Some(p.site) == site)
+    }
+}
+
+/// Cut the input channels of all sites so that the moments of the parts stay within `bytes` in all: for each
+/// part its site, channels and number of columns.
+fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Range<usize>, usize)> {
+    let mut most = MOST_COLUMNS;
+    loop {
+        let parts: Vec<_> = (sites.iter().enumerate())
+            .flat_map(|(i, site)| {
+                let taps = site.kernel * site.kernel;
+                let channels = site.source[2];
+                let count = channels.div_ceil((most / taps).max(1));
+                (0..count).map(move |k| {
+                    let range = channels * k / count..channels * (k + 1) / count;
+                    let columns = range.len() * taps;
+                    (i, range, columns)
+                })
+            })
+            .collect();
+        let taken: u64 = parts.iter().map(|(.., c)| Moments::bytes(*c)).sum();
+        if taken <= bytes || most == 1 {
+            return parts;
+        }
+        most /= 2;
     }
 }
 
@@ -223,6 +256,27 @@ mod tests {
             source: [4, 6, 5],
             pixels,
         }
+    }
+
+    #[test]
+    fn parts_hold_every_channel_once_within_the_memory() {
+        let wide = |channels| Site {
+            source: [4, 6, channels],
+            ..site(1, [1; 4], [24, 6])
+        };
+        let sites = [wide(512), wide(3), wide(200)];
+        let mut counts = vec![];
+        for bytes in [u64::MAX, 20 << 20, 5 << 20] {
+            let parts = cut(&sites, bytes);
+            assert!(parts.iter().map(|p| Moments::bytes(p.2)).sum::<u64>() <= bytes);
+            for (i, site) in sites.iter().enumerate() {
+                let own = parts.iter().filter(|p| p.0 == i);
+                let channels: Vec<usize> = own.flat_map(|p| p.1.clone()).collect();
+                assert!(channels.into_iter().eq(0..site.source[2]));
+            }
+            counts.push(parts.len());
+        }
+        assert!(counts.windows(2).all(|w| w[0] < w[1]), "{counts:?}");
     }
 
     /// A patch is what the convolution's definition multiplies.

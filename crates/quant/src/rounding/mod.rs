@@ -1,16 +1,19 @@
-//! Which integer stands for a weight: the nearest, or the one that keeps the layer's output.
+//! Which integer stands for a weight: the nearest, or one that keeps the layer's output.
 //!
 //! Error feedback rounds the weights of an output channel one after another and lets those not yet
 //! rounded make up for what has been lost so far, as the second moments of the layer's inputs say
 //! (GPTQ, Frantar et al. 2022, arXiv:2210.17323; in the form of Chee et al. 2023, arXiv:2307.13304,
-//! which needs no inverse). The format of the weights is the same either way.
+//! which needs no inverse). AdaRound ([`adaround`]) learns for every weight whether it goes up or down, by
+//! the same second moments. The format of the weights is the same whatever the rounding.
 
+mod adaround;
 mod factor;
 mod feedback;
 mod inputs;
 mod moments;
 
-pub use factor::Factor;
+pub use adaround::adaround;
+pub use factor::{Factor, damp};
 pub use feedback::{LANES, Rounded, round};
 pub use inputs::{Inputs, Part, Patches};
 pub use moments::Moments;
@@ -23,11 +26,13 @@ pub enum Rounding {
     /// With the error fed back to the weights that are still to be rounded.
     #[default]
     ErrorFeedback,
+    /// Up or down as learnt from the layer's inputs.
+    AdaRound,
 }
 
 impl Rounding {
     /// All of them, the default first.
-    pub const ALL: [Self; 2] = [Self::ErrorFeedback, Self::Nearest];
+    pub const ALL: [Self; 3] = [Self::ErrorFeedback, Self::AdaRound, Self::Nearest];
 
     /// Name on the command line and in the file.
     #[must_use]
@@ -35,6 +40,7 @@ impl Rounding {
         match self {
             Self::Nearest => "nearest",
             Self::ErrorFeedback => "error-feedback",
+            Self::AdaRound => "adaround",
         }
     }
 }

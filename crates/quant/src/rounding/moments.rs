@@ -5,6 +5,11 @@ use diffuser_reference::matrix::{Into, Matrix, Threads, multiply};
 /// Columns of the product that are computed at a time; what lies above the diagonal is left out.
 const PANEL: usize = 128;
 
+/// Where a row of a lower triangle begins.
+const fn row_start(row: usize) -> usize {
+    row * (row + 1) / 2
+}
+
 /// Sums of patches and of their products, in `f64`.
 ///
 /// Products within one call of [`Moments::add`] are summed in `f32`, a few hundred at a time.
@@ -13,7 +18,7 @@ pub struct Moments {
     size: usize,
     count: u64,
     sums: Vec<f64>,
-    /// `size * size`; only the lower triangle is filled.
+    /// Lower triangle, row after row: half the memory of the square.
     products: Vec<f64>,
 }
 
@@ -25,7 +30,7 @@ impl Moments {
             size,
             count: 0,
             sums: vec![0.0; size],
-            products: vec![0.0; size * size],
+            products: vec![0.0; row_start(size)],
         }
     }
 
@@ -39,6 +44,24 @@ impl Moments {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Bytes that the sums for so many columns take.
+    #[must_use]
+    pub const fn bytes(size: usize) -> u64 {
+        8 * (row_start(size) + size) as u64
+    }
+
+    /// What is in it: the number of patches, their sums, and those of their products.
+    pub(crate) fn raw(&self) -> (u64, &[f64], &[f64]) {
+        (self.count, &self.sums, &self.products)
+    }
+
+    /// The inverse of [`Moments::raw`]; `None` if the lengths do not fit.
+    pub(crate) fn restore(&mut self, count: u64, sums: Vec<f64>, products: Vec<f64>) -> Option<()> {
+        let fits = sums.len() == self.sums.len() && products.len() == self.products.len();
+        (self.count, self.sums, self.products) = fits.then_some((count, sums, products))?;
+        Some(())
     }
 
     /// Take in patches, one after another in `patches`.
@@ -65,8 +88,9 @@ impl Moments {
             let right = Matrix::rows(&patches[from..], count, width, size);
             multiply(&mut product, width, left, right, Into::Replace, Threads(1));
             for (i, row) in product.chunks_exact(width).take(rows).enumerate() {
-                let start = (from + i) * size + from;
-                for (sum, &x) in self.products[start..start + width].iter_mut().zip(row) {
+                let start = row_start(from + i) + from;
+                let kept = width.min(i + 1);
+                for (sum, &x) in self.products[start..start + kept].iter_mut().zip(row) {
                     *sum += f64::from(x);
                 }
             }
@@ -88,7 +112,7 @@ impl Moments {
         let mut all = vec![0.0; size * size];
         for i in 0..size {
             for j in 0..=i {
-                let x = self.products[i * size + j] / n - mean[i] * mean[j];
+                let x = self.products[row_start(i) + j] / n - mean[i] * mean[j];
                 // rounding may leave a variance of nothing below zero
                 let x = if i == j { x.max(0.0) } else { x };
                 all[i * size + j] = x;

@@ -7,7 +7,7 @@ use diffuser_spec::softmax::row_reciprocal;
 use diffuser_spec::tables::EXP2;
 
 use super::FLIP;
-use super::gemm::{MAX_BLOCKS, MAX_PIXELS, Runs, Tile, tile, tiles};
+use super::gemm::{MAX_BLOCKS, MAX_PIXELS, Panel, Runs, Tile, tile, tiles};
 use super::lanes::{
     LANES, Line, Multipliers, first, load_i16, load_i32, store_u8_half, weighted_mean,
 };
@@ -185,7 +185,13 @@ pub(super) fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
                 .chunks(logit_runs.lines() * MAX_BLOCKS)
                 .enumerate()
             {
-                tile(job.q.bytes, starts, logit_runs, lines, MAX_BLOCKS, &mut acc);
+                tile(
+                    job.q.bytes,
+                    starts,
+                    logit_runs,
+                    Panel::whole(lines, MAX_BLOCKS),
+                    &mut acc,
+                );
                 let excess = &excess[b * BLOCK..][..BLOCK];
                 for (row, acc) in logits
                     .chunks_exact_mut(padded)
@@ -209,8 +215,7 @@ pub(super) fn attention(job: AttentionJob<'_>, mut out: OperandRows<'_>) {
                     &e,
                     &e_starts[..queries.len()],
                     mean_runs,
-                    lines,
-                    MAX_BLOCKS,
+                    Panel::whole(lines, MAX_BLOCKS),
                     &mut acc,
                 );
                 for (((y, x), acc), &r) in queries.iter().zip(&acc).zip(&reciprocals) {

@@ -3,7 +3,9 @@
 
 use std::arch::x86_64::*;
 
-use super::gemm::{MAX_BLOCKS, MAX_PIXELS, Runs, Tile, tile, tiles};
+use diffuser_model::quantised::WeightBits;
+
+use super::gemm::{MAX_BLOCKS, MAX_PIXELS, Panel, Runs, Tile, pair_lines, tile, tiles};
 use super::lanes::{
     LANES, Line, Multipliers, load_i16_half, load_i32, residual, saturating_add, store_i16,
     store_u8_half, to_operand,
@@ -15,9 +17,19 @@ use crate::layout::STEP;
 /// each the rows of the kernel, for each the steps of 4 channels, for each a line of 16 outputs or two.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
+    /// Those of 4-bit weights two in one, each group of outputs from a new line on.
     lines: Vec<Line>,
+    bits: WeightBits,
     /// Sum of each output channel's weights.
     sums: Vec<i32>,
+}
+
+#[cfg(test)]
+impl Lines {
+    /// Bytes of all lines.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.lines.as_slice())
+    }
 }
 
 /// Outputs in registers, from `first` on.
@@ -25,7 +37,7 @@ fn blocks(outputs: usize, first: usize) -> usize {
     (outputs - first).div_ceil(LANES).min(MAX_BLOCKS)
 }
 
-pub(super) fn pack(shape: ConvShape, weights: &[i8]) -> Packed {
+pub(super) fn pack(shape: ConvShape, weights: &[i8], bits: WeightBits) -> Packed {
     let per_output = shape.kernel * shape.kernel * shape.in_channels;
     let pixel = shape.in_channels.next_multiple_of(STEP);
     let steps = shape.kernel * pixel / STEP;
@@ -33,8 +45,7 @@ pub(super) fn pack(shape: ConvShape, weights: &[i8]) -> Packed {
     let mut first = 0;
     while first < shape.out_channels {
         let n = blocks(shape.out_channels, first);
-        let start = lines.len();
-        lines.resize(start + shape.kernel * steps * n, Line::ZERO);
+        let mut group = vec![Line::ZERO; shape.kernel * steps * n];
         let last = shape.out_channels.min(first + n * LANES);
         for (o, row) in (first..last).zip(weights[first * per_output..].chunks_exact(per_output)) {
             let (block, lane) = ((o - first) / LANES, (o - first) % LANES);
@@ -42,9 +53,13 @@ pub(super) fn pack(shape: ConvShape, weights: &[i8]) -> Packed {
                 let (tap, c) = (i / shape.in_channels, i % shape.in_channels);
                 // taps of one kernel row follow each other, as pixels do
                 let byte = tap * pixel + c;
-                let line = start + byte / STEP * n + block;
-                lines[line].0[lane * STEP + byte % STEP] = w;
+                let line = byte / STEP * n + block;
+                group[line].0[lane * STEP + byte % STEP] = w;
             }
+        }
+        match bits {
+            WeightBits::Eight => lines.append(&mut group),
+            WeightBits::Four => lines.extend(pair_lines(&group)),
         }
         first = last;
     }
@@ -52,7 +67,7 @@ pub(super) fn pack(shape: ConvShape, weights: &[i8]) -> Packed {
     let sums = rows
         .map(|row| row.iter().map(|&w| i32::from(w)).sum())
         .collect();
-    Packed::Lines(Lines { lines, sums })
+    Packed::Lines(Lines { lines, bits, sums })
 }
 
 /// Requantisation of 16 outputs.
@@ -121,8 +136,11 @@ pub(super) fn conv(job: ConvJob<'_>, mut output: ConvOutput<'_>) {
                 job.input.bytes,
                 &starts[pixels.clone()],
                 runs,
-                lines,
-                n,
+                Panel {
+                    lines,
+                    bits: weights.bits,
+                    blocks: n,
+                },
                 &mut acc,
             );
             for (p, acc) in pixels.zip(&acc) {
@@ -133,7 +151,7 @@ pub(super) fn conv(job: ConvJob<'_>, mut output: ConvOutput<'_>) {
                 }
             }
         }
-        lines = &lines[n * runs.lines()..];
+        lines = &lines[runs.stored(n, weights.bits)..];
         first = end;
     }
 }

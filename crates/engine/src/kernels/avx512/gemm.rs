@@ -8,6 +8,9 @@
 
 use std::arch::x86_64::*;
 
+use diffuser_model::quantised::WeightBits;
+use diffuser_spec::weight4;
+
 use super::lanes::{LANES, Line, store_i32};
 
 /// Most pixels of one tile.
@@ -34,34 +37,78 @@ impl Runs {
         self.runs * self.steps
     }
 
+    /// The same as they are stored: two 4-bit ones in one.
+    pub const fn stored(&self, blocks: usize, bits: WeightBits) -> usize {
+        match bits {
+            WeightBits::Eight => blocks * self.lines(),
+            WeightBits::Four => (blocks * self.lines()).div_ceil(2),
+        }
+    }
+
     /// Bytes from a pixel's start to the end of what it reads.
     const fn extent(&self) -> usize {
         (self.planes - 1) * self.plane + (self.runs - 1) * self.run + self.steps * 4
     }
 }
 
+/// Weights for one or two blocks of outputs: for each run and step `blocks` lines.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a> {
+    pub lines: &'a [Line],
+    /// Of 4-bit weights two lines, one after the other, are one: [`pair_lines`].
+    pub bits: WeightBits,
+    pub blocks: usize,
+}
+
+impl<'a> Panel<'a> {
+    /// Of 8-bit values.
+    pub const fn whole(lines: &'a [Line], blocks: usize) -> Self {
+        Self {
+            lines,
+            bits: WeightBits::Eight,
+            blocks,
+        }
+    }
+}
+
+/// Lines of 4-bit weights, two in one: the first of each pair in the low halves of the bytes.
+pub(super) fn pair_lines(lines: &[Line]) -> impl Iterator<Item = Line> {
+    lines.chunks(2).map(|pair| {
+        let second = pair.get(1).unwrap_or(&Line::ZERO);
+        Line(std::array::from_fn(|i| {
+            weight4::pack(pair[0].0[i], second.0[i]) as i8
+        }))
+    })
+}
+
+/// The weights of every 4-bit pattern: what unpacking looks up.
+const NIBBLES: [i8; 16] = {
+    let mut of = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        of[i] = weight4::unpack(i as u8)[0];
+        i += 1;
+    }
+    of
+};
+
 /// Accumulators of one tile, `[pixel][block]`.
 pub(super) type Tile = [[[i32; LANES]; MAX_BLOCKS]; MAX_PIXELS];
 
 /// Sums of products for each of `at`, the pixels' starts in `input`, and `blocks` times 16 outputs.
 ///
-/// Of two planes the first counts 128 times. Sums are modulo `2^32`. `weights` holds, for each run
-/// and step, `blocks` lines.
+/// Of two planes the first counts 128 times. Sums are modulo `2^32`.
 #[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) fn tile(
-    input: &[u8],
-    at: &[usize],
-    runs: Runs,
-    weights: &[Line],
-    blocks: usize,
-    out: &mut Tile,
-) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn tile(input: &[u8], at: &[usize], runs: Runs, weights: Panel<'_>, out: &mut Tile) {
+    let lines = weights.lines;
     macro_rules! of_pixels {
         ($($p:literal)*) => {
-            match (at.len(), blocks) {
-                $(($p, 1) => fixed::<$p, 1>(input, at, runs, weights, out),
-                  ($p, 2) => fixed::<$p, 2>(input, at, runs, weights, out),)*
+            match (at.len(), weights.blocks, weights.bits) {
+                $(($p, 1, WeightBits::Eight) => fixed::<$p, 1, 8>(input, at, runs, lines, out),
+                  ($p, 2, WeightBits::Eight) => fixed::<$p, 2, 8>(input, at, runs, lines, out),
+                  ($p, 1, WeightBits::Four) => fixed::<$p, 1, 4>(input, at, runs, lines, out),
+                  ($p, 2, WeightBits::Four) => fixed::<$p, 2, 4>(input, at, runs, lines, out),)*
                 _ => unreachable!("a tile has 1 to 14 pixels and 1 or 2 blocks"),
             }
         };
@@ -69,15 +116,47 @@ pub(super) fn tile(
     of_pixels!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn fixed<const P: usize, const N: usize>(
+/// The weights of `N` blocks at one step, the `index`-th of all.
+///
+/// # Safety
+/// `lines` must point to all lines of the weights up to this step, as [`Runs::stored`] counts them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn load<const N: usize, const BITS: u32>(lines: *const Line, index: usize) -> [__m512i; N] {
+    if BITS == 8 {
+        // SAFETY: the caller's promise; a line is 64 aligned bytes.
+        return std::array::from_fn(|j| unsafe {
+            _mm512_load_si512(lines.add(index * N + j).cast())
+        });
+    }
+    // SAFETY: the bytes of an array of 16.
+    let table = unsafe { _mm_loadu_si128(NIBBLES.as_ptr().cast()) };
+    let table = _mm512_broadcast_i32x4(table);
+    // SAFETY: the caller's promise; a line is 64 aligned bytes.
+    let both = unsafe { _mm512_load_si512(lines.add(index * N / 2).cast()) };
+    let half = |j: usize| {
+        // bits that a shift of 16-bit lanes brings over from the next byte are masked
+        let shift = _mm_cvtsi32_si128(4 * ((index * N + j) % 2) as i32);
+        let nibbles = _mm512_and_si512(_mm512_srl_epi16(both, shift), _mm512_set1_epi8(0x0F));
+        _mm512_shuffle_epi8(table, nibbles)
+    };
+    std::array::from_fn(half)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn fixed<const P: usize, const N: usize, const BITS: u32>(
     input: &[u8],
     at: &[usize],
     runs: Runs,
     weights: &[Line],
     out: &mut Tile,
 ) {
-    assert!(at.len() == P && weights.len() >= N * runs.lines());
+    let bits = if BITS == 4 {
+        WeightBits::Four
+    } else {
+        WeightBits::Eight
+    };
+    assert!(at.len() == P && weights.len() >= runs.stored(N, bits));
     let last = at.iter().copied().max().unwrap_or(0);
     assert!(last + runs.extent() <= input.len());
 
@@ -88,19 +167,17 @@ fn fixed<const P: usize, const N: usize>(
                 *a = _mm512_slli_epi32::<{ diffuser_spec::operand::PLANE_BITS }>(*a);
             }
         }
-        let mut line = weights.as_ptr();
+        let lines = weights.as_ptr();
+        let mut index = 0;
         for run in 0..runs.runs {
             let offset = plane * runs.plane + run * runs.run;
             // SAFETY: every start plus the extent of the runs is inside the input, asserted above.
             let pixels: [*const u8; P] =
                 std::array::from_fn(|p| unsafe { input.as_ptr().add(at[p] + offset) });
             for step in 0..runs.steps {
-                // SAFETY: `line` moves N lines a step through the asserted `N * runs * steps` lines
-                // of one plane's pass, and a line is 64 aligned bytes.
-                let w: [__m512i; N] =
-                    std::array::from_fn(|j| unsafe { _mm512_load_si512(line.add(j).cast()) });
-                // SAFETY: at most one past the asserted lines.
-                line = unsafe { line.add(N) };
+                // SAFETY: one plane's pass counts the `runs * steps` steps whose lines are asserted.
+                let w: [__m512i; N] = unsafe { load::<N, BITS>(lines, index) };
+                index += 1;
                 for p in 0..P {
                     // SAFETY: 4 bytes of a run of `4 * steps`, inside the input as asserted.
                     let x = unsafe { pixels[p].add(4 * step).cast::<i32>().read_unaligned() };

@@ -12,6 +12,7 @@ mod gemm;
 mod lanes;
 mod norm;
 
+use diffuser_model::quantised::WeightBits;
 use diffuser_spec::norm::Sums;
 
 use super::{AttentionJob, ConvJob, ConvOutput, ConvShape, Kernels, NormaliseJob, Packed};
@@ -41,8 +42,8 @@ impl Kernels for Avx512 {
         FLIP
     }
 
-    fn pack(&self, shape: ConvShape, weights: &[i8]) -> Packed {
-        conv::pack(shape, weights)
+    fn pack(&self, shape: ConvShape, weights: &[i8], bits: WeightBits) -> Packed {
+        conv::pack(shape, weights, bits)
     }
 
     fn conv(&self, job: ConvJob<'_>, output: ConvOutput<'_>) {

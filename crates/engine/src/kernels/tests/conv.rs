@@ -1,9 +1,10 @@
 //! Convolution.
 
+use diffuser_model::quantised::WeightBits;
 use diffuser_spec::Multiplier;
 use diffuser_spec::operand::split_planes;
 
-use super::{Random, buffer, others, scalar, written};
+use super::{Random, all, buffer, others, scalar, written};
 use crate::kernels::{ConvJob, ConvOutput, ConvShape, Kernels, Residual};
 use crate::layout::{Layout, Operand};
 
@@ -14,6 +15,7 @@ struct Case {
     out_height: usize,
     planes: Vec<Vec<i8>>,
     weights: Vec<i8>,
+    bits: WeightBits,
     bias: Vec<i32>,
     multiplier: Vec<Multiplier>,
     zero_point: i8,
@@ -81,11 +83,19 @@ impl Case {
             out_height,
             planes,
             weights: r.operands(outputs * terms, extreme),
+            bits: WeightBits::Eight,
             bias,
             multiplier,
             zero_point,
             residual,
         })
+    }
+
+    /// The same with weights of 4 bits: extremes stay extremes.
+    fn narrowed(mut self) -> Self {
+        self.weights.iter_mut().for_each(|w| *w /= 18);
+        self.bits = WeightBits::Four;
+        self
     }
 
     /// Without any function of the project: the formulas of `docs/numerics.md` in 128 bits, on a
@@ -145,7 +155,7 @@ impl Case {
     fn run(&self, kernels: &dyn Kernels, part: usize) -> (Vec<i16>, Vec<i8>) {
         let s = self.shape;
         let bytes = buffer(&self.planes, self.layout, self.zero_point, kernels.flip());
-        let packed = kernels.pack(s, &self.weights);
+        let packed = kernels.pack(s, &self.weights, self.bits);
         let job = ConvJob {
             shape: s,
             weights: &packed,
@@ -252,6 +262,57 @@ fn every_kernel_is_the_oracle() {
                 );
             }
         }
+    }
+}
+
+/// Weights of 4 bits give what the same integers give in 8, whatever they are packed in.
+#[test]
+fn weights_of_4_bits_are_those_of_8() {
+    let mut tested = 0;
+    for mut case in cases(5).map(Case::narrowed) {
+        let want = case.naive();
+        for bits in [WeightBits::Eight, WeightBits::Four] {
+            case.bits = bits;
+            for (name, kernels) in all() {
+                for part in [1, 3, 100] {
+                    assert!(
+                        case.run(&*kernels, part) == want,
+                        "{name}, {bits:?}, {part} rows: {:?} {:?}",
+                        case.shape,
+                        case.layout
+                    );
+                }
+            }
+        }
+        tested += 1;
+    }
+    assert!(tested > 100);
+}
+
+/// Packed in memory, not only in the file: half of what 8 bits take, but for padding.
+#[test]
+fn weights_of_4_bits_take_half_the_memory() {
+    use crate::kernels::Packed;
+    let shape = ConvShape {
+        in_channels: 64,
+        out_channels: 96,
+        kernel: 3,
+        stride: 1,
+        padding: [1; 2],
+        out_width: 4,
+    };
+    let weights = vec![-7; 96 * 9 * 64];
+    for (name, kernels) in all() {
+        let bytes = |bits| match kernels.pack(shape, &weights, bits) {
+            Packed::Plain(w) => w.len(),
+            Packed::PlainPairs(w) => w.len(),
+            Packed::Words(w) => 2 * w.len(),
+            Packed::Pairs(w) => w.bytes(),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Lines(w) => w.bytes(),
+        };
+        assert_eq!(bytes(WeightBits::Four), weights.len() / 2, "{name}");
+        assert!(bytes(WeightBits::Eight) >= weights.len(), "{name}");
     }
 }
 

@@ -1,0 +1,169 @@
+//! `hw/rtl/pkg/diffuser_isa_pkg.sv`: the same as a SystemVerilog package, in lowRISC's style.
+
+use std::fmt::Write;
+
+use super::camel;
+use super::source::{ERROR_WIDTH, Field, Isa, OPCODE_WIDTH, SEQUENCER, SPACE_WIDTH, UNIT_WIDTH};
+
+/// The file.
+pub fn render(isa: &Isa) -> String {
+    let mut out = String::from(
+        "// Made of hw/isa.toml by `cargo run -p diffuser-isa --example generate`; do not edit.\n\
+         // Descriptors and registers of the accelerator; meanings are in docs/isa.md.\n\n\
+         package diffuser_isa_pkg;\n\n",
+    );
+    let bits = isa.descriptor.words * 32;
+    let _ = writeln!(
+        out,
+        "  localparam int unsigned DescriptorWords = {};",
+        isa.descriptor.words
+    );
+    let _ = writeln!(out, "  localparam int unsigned DescriptorBits = {bits};");
+    let _ = writeln!(
+        out,
+        "  localparam int unsigned NumUnits = {};\n",
+        isa.units.len()
+    );
+
+    let units = isa.units.iter().enumerate();
+    let mut units: Vec<_> = units.map(|(i, u)| (u.name.as_str(), i as u32)).collect();
+    units.push(("sequencer", SEQUENCER as u32));
+    enumeration(&mut out, "unit", UNIT_WIDTH, &units);
+    let ops: Vec<_> = isa
+        .ops
+        .iter()
+        .map(|o| (o.name.as_str(), o.opcode))
+        .collect();
+    enumeration(&mut out, "opcode", OPCODE_WIDTH, &ops);
+    let spaces: Vec<_> = isa
+        .spaces
+        .iter()
+        .map(|s| (s.name.as_str(), s.value))
+        .collect();
+    enumeration(&mut out, "space", SPACE_WIDTH, &spaces);
+    let errors: Vec<_> = isa
+        .errors
+        .iter()
+        .map(|e| (e.name.as_str(), e.code))
+        .collect();
+    enumeration(&mut out, "error", ERROR_WIDTH, &errors);
+
+    structure(
+        &mut out,
+        "Fields that every descriptor has.",
+        "common",
+        &isa.common,
+        bits as u32,
+        32,
+    );
+    for op in &isa.ops {
+        let fields = [&isa.common[..], &op.fields].concat();
+        structure(
+            &mut out,
+            &op.doc,
+            &format!("{}_desc", op.name),
+            &fields,
+            bits as u32,
+            32,
+        );
+    }
+    for h in &isa.heads {
+        structure(
+            &mut out,
+            &h.doc,
+            &format!("{}_head", h.name),
+            &h.fields,
+            h.entries as u32 * 64,
+            64,
+        );
+    }
+    for e in &isa.entries {
+        structure(
+            &mut out,
+            &e.doc,
+            &e.name,
+            &e.fields,
+            e.entries as u32 * 64,
+            64,
+        );
+    }
+
+    out.push_str("  // Registers: byte offsets, values at reset, fields.\n");
+    for r in &isa.registers {
+        let name = camel(&r.name);
+        let _ = writeln!(
+            out,
+            "  localparam logic [11:0] Reg{name}Offset = 12'h{:03x};",
+            r.offset
+        );
+        if !r.configured && r.access != "wo" {
+            let _ = writeln!(
+                out,
+                "  localparam logic [31:0] Reg{name}Reset = 32'h{:08x};",
+                r.reset
+            );
+        }
+        for f in &r.fields {
+            let field = camel(&f.name);
+            let _ = writeln!(
+                out,
+                "  localparam int unsigned Reg{name}{field}Lsb = {};",
+                f.lsb
+            );
+            let _ = writeln!(
+                out,
+                "  localparam int unsigned Reg{name}{field}Width = {};",
+                f.width
+            );
+        }
+    }
+    out.push_str("\nendpackage\n");
+    out
+}
+
+fn enumeration(out: &mut String, name: &str, width: u32, items: &[(&str, u32)]) {
+    let _ = writeln!(out, "  typedef enum logic [{}:0] {{", width - 1);
+    for (i, (item, value)) in items.iter().enumerate() {
+        let comma = if i + 1 < items.len() { "," } else { "" };
+        let _ = writeln!(
+            out,
+            "    {}{} = {width}'d{value}{comma}",
+            camel(name),
+            camel(item)
+        );
+    }
+    let _ = writeln!(out, "  }} {name}_e;\n");
+}
+
+/// A packed struct of `bits` bits; the first member has the highest.
+fn structure(out: &mut String, doc: &str, name: &str, fields: &[Field], bits: u32, word: u32) {
+    let mut fields: Vec<_> = fields
+        .iter()
+        .map(|f| (f.at[0] * word + f.at[1], f))
+        .collect();
+    fields.sort_by_key(|(lsb, _)| *lsb);
+    let mut members = Vec::new();
+    let mut next = 0;
+    let gap = |members: &mut Vec<String>, from: u32, to: u32| {
+        if from < to {
+            members.push(format!("logic [{}:0] reserved_{from};", to - from - 1));
+        }
+    };
+    for (lsb, f) in fields {
+        gap(&mut members, next, lsb);
+        let signed = if f.signed { " signed" } else { "" };
+        let range = if f.width == 1 {
+            String::new()
+        } else {
+            format!(" [{}:0]", f.width - 1)
+        };
+        members.push(format!("logic{signed}{range} {};", f.name));
+        next = lsb + f.width;
+    }
+    gap(&mut members, next, bits);
+    let _ = writeln!(out, "  // {doc}\n  typedef struct packed {{");
+    for member in members.iter().rev() {
+        let _ = writeln!(out, "    {member}");
+    }
+    let _ = writeln!(out, "  }} {name}_t;\n");
+}

@@ -1,0 +1,477 @@
+// Made of hw/isa.toml by `cargo run -p diffuser-isa --example generate`; do not edit.
+// Descriptors and registers of the accelerator; meanings are in docs/isa.md.
+
+package diffuser_isa_pkg;
+
+  localparam int unsigned DescriptorWords = 16;
+  localparam int unsigned DescriptorBits = 512;
+  localparam int unsigned NumUnits = 5;
+
+  typedef enum logic [2:0] {
+    UnitDma = 3'd0,
+    UnitNorm = 3'd1,
+    UnitPrep = 3'd2,
+    UnitArray = 3'd3,
+    UnitSample = 3'd4,
+    UnitSequencer = 3'd7
+  } unit_e;
+
+  typedef enum logic [7:0] {
+    OpcodeEnd = 8'd1,
+    OpcodeLoop = 8'd2,
+    OpcodeLoad = 8'd3,
+    OpcodeStore = 8'd4,
+    OpcodeNorm = 8'd5,
+    OpcodePrep = 8'd6,
+    OpcodeConv = 8'd7,
+    OpcodeAttention = 8'd8,
+    OpcodeSample = 8'd9
+  } opcode_e;
+
+  typedef enum logic [2:0] {
+    SpaceWeight = 3'd0,
+    SpaceParam = 3'd1,
+    SpaceStream = 3'd2,
+    SpaceState = 3'd3,
+    SpacePixel = 3'd4,
+    SpaceWeight4 = 3'd5
+  } space_e;
+
+  typedef enum logic [3:0] {
+    ErrorNone = 4'd0,
+    ErrorOpcode = 4'd1,
+    ErrorField = 4'd2,
+    ErrorRead = 4'd3,
+    ErrorWrite = 4'd4,
+    ErrorTimeout = 4'd5,
+    ErrorLength = 4'd6,
+    ErrorRegister = 4'd7
+  } error_e;
+
+  // Fields that every descriptor has.
+  typedef struct packed {
+    logic [383:0] reserved_128;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } common_t;
+
+  // Wait for all units, then raise the interrupt.
+  typedef struct packed {
+    logic [383:0] reserved_128;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } end_desc_t;
+
+  // Next time step: where the step plus one is below `STEPS`, add one and go on at `target`; else go on behind this.
+  typedef struct packed {
+    logic [359:0] reserved_152;
+    logic [23:0] target;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } loop_desc_t;
+
+  // DDR to an on-chip memory.
+  typedef struct packed {
+    logic [255:0] reserved_256;
+    logic [31:0] ddr;
+    logic [7:0] reserved_216;
+    logic [23:0] words;
+    logic [7:0] reserved_184;
+    logic [23:0] address;
+    logic [26:0] reserved_133;
+    logic [1:0] per_step;
+    logic [2:0] space;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } load_desc_t;
+
+  // An on-chip memory to DDR.
+  typedef struct packed {
+    logic [255:0] reserved_256;
+    logic [31:0] ddr;
+    logic [7:0] reserved_216;
+    logic [23:0] words;
+    logic [7:0] reserved_184;
+    logic [23:0] address;
+    logic [28:0] reserved_131;
+    logic [2:0] space;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } store_desc_t;
+
+  // Affine maps of a range of groups of one group norm.
+  typedef struct packed {
+    logic [199:0] reserved_312;
+    logic [23:0] count;
+    logic [15:0] reserved_272;
+    logic [15:0] param;
+    logic [15:0] affine;
+    logic [15:0] groups;
+    logic [15:0] first_group;
+    logic [15:0] group_channels;
+    logic [15:0] channels_b;
+    logic [15:0] sums_b;
+    logic [15:0] channels_a;
+    logic [15:0] sums_a;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } norm_desc_t;
+
+  // Operand of one or two streams or of the state.
+  typedef struct packed {
+    logic [71:0] reserved_440;
+    logic [23:0] plane_dest;
+    logic [7:0] reserved_408;
+    logic [23:0] plane_b;
+    logic [7:0] reserved_376;
+    logic [23:0] plane_a;
+    logic [15:0] param;
+    logic [15:0] affine;
+    logic [7:0] reserved_312;
+    logic [23:0] dest;
+    logic [7:0] reserved_280;
+    logic [11:0] height;
+    logic [11:0] width;
+    logic [15:0] channels_b;
+    logic [15:0] channels_a;
+    logic [7:0] reserved_216;
+    logic [23:0] stream_b;
+    logic [7:0] reserved_184;
+    logic [23:0] stream_a;
+    logic [15:0] sums_base;
+    logic [8:0] reserved_135;
+    logic sums;
+    logic [1:0] resample;
+    logic silu;
+    logic [2:0] kind;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } prep_desc_t;
+
+  // Convolution or linear layer: some tiles of O output channels over all output pixels.
+  typedef struct packed {
+    logic [79:0] reserved_432;
+    logic [7:0] head_blocks;
+    logic [7:0] first_tile;
+    logic [15:0] sums_base;
+    logic [15:0] param;
+    logic [7:0] reserved_376;
+    logic [23:0] dest_plane;
+    logic [7:0] reserved_344;
+    logic [23:0] residual_at;
+    logic [7:0] reserved_312;
+    logic [23:0] dest;
+    logic [7:0] reserved_280;
+    logic [11:0] out_height;
+    logic [11:0] out_width;
+    logic [7:0] reserved_248;
+    logic [11:0] in_height;
+    logic [11:0] in_width;
+    logic [23:0] weights;
+    logic [7:0] tiles;
+    logic [7:0] reserved_184;
+    logic [23:0] operand;
+    logic [15:0] blocks;
+    logic [2:0] reserved_141;
+    logic [1:0] pad_left;
+    logic [1:0] pad_top;
+    logic add_sums;
+    logic sums;
+    logic residual;
+    logic upsample;
+    logic stride;
+    logic kernel;
+    logic planes;
+    logic [1:0] dest_kind;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } conv_desc_t;
+
+  // All heads of one attention, for all queries.
+  typedef struct packed {
+    logic [175:0] reserved_336;
+    logic [15:0] param;
+    logic [7:0] reserved_312;
+    logic [23:0] dest;
+    logic [7:0] reserved_280;
+    logic [23:0] value;
+    logic [7:0] reserved_248;
+    logic [23:0] key;
+    logic [7:0] reserved_216;
+    logic [23:0] query;
+    logic [7:0] reserved_184;
+    logic [23:0] pixels;
+    logic [15:0] reserved_144;
+    logic [7:0] head_blocks;
+    logic [7:0] heads;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } attention_desc_t;
+
+  // One step of the sampler on the whole state.
+  typedef struct packed {
+    logic [231:0] reserved_280;
+    logic [7:0] image;
+    logic [15:0] param;
+    logic [7:0] reserved_248;
+    logic [23:0] state;
+    logic [7:0] reserved_216;
+    logic [23:0] pixels;
+    logic [27:0] reserved_164;
+    logic noise;
+    logic [2:0] channels;
+    logic [7:0] reserved_152;
+    logic [23:0] stream;
+    logic [15:0] tag;
+    logic signed [15:0] wait_sample;
+    logic signed [15:0] wait_array;
+    logic signed [15:0] wait_prep;
+    logic signed [15:0] wait_norm;
+    logic signed [15:0] wait_dma;
+    logic [16:0] reserved_15;
+    logic first;
+    logic chain;
+    logic [4:0] waits;
+    logic [7:0] opcode;
+  } sample_desc_t;
+
+  // Then one `conv_channel` for each output channel of the tiles.
+  typedef struct packed {
+    logic [47:0] reserved_16;
+    logic signed [7:0] residual_shift;
+    logic signed [7:0] zero_point;
+  } conv_head_t;
+
+  // Gain and zero point for kinds 0 and 1, shift for kind 3.
+  typedef struct packed {
+    logic [31:0] reserved_32;
+    logic [7:0] shift;
+    logic signed [7:0] zero_point;
+    logic signed [15:0] gain;
+  } prep_head_t;
+
+  // Then one `norm_channel` for each channel of the norm.
+  typedef struct packed {
+    logic [39:0] reserved_88;
+    logic [7:0] gap_b;
+    logic [7:0] gap_a;
+    logic signed [7:0] exponent;
+    logic [63:0] eps;
+  } norm_head_t;
+
+  // Scales of the softmax and of its result.
+  typedef struct packed {
+    logic [23:0] reserved_40;
+    logic signed [15:0] gain;
+    logic [7:0] shift;
+    logic [15:0] mantissa;
+  } attention_head_t;
+
+  // The three linear forms of docs/numerics.md, coefficients in Q32.
+  typedef struct packed {
+    logic [55:0] reserved_648;
+    logic signed [7:0] exponent;
+    logic signed [63:0] next_noise;
+    logic signed [63:0] next_previous;
+    logic signed [63:0] next_eps;
+    logic signed [63:0] next_x0;
+    logic signed [63:0] next_state;
+    logic signed [63:0] eps_stream;
+    logic signed [63:0] eps_state;
+    logic signed [63:0] clip;
+    logic signed [63:0] x0_stream;
+    logic signed [63:0] x0_state;
+  } sample_head_t;
+
+  // One output channel of a convolution.
+  typedef struct packed {
+    logic [7:0] reserved_56;
+    logic [7:0] shift;
+    logic [15:0] mantissa;
+    logic signed [31:0] bias;
+  } conv_channel_t;
+
+  // One channel of a group norm.
+  typedef struct packed {
+    logic signed [31:0] beta;
+    logic signed [31:0] gamma;
+  } norm_channel_t;
+
+  // Registers: byte offsets, values at reset, fields.
+  localparam logic [11:0] RegIdOffset = 12'h000;
+  localparam logic [31:0] RegIdReset = 32'h44494646;
+  localparam logic [11:0] RegVersionOffset = 12'h004;
+  localparam logic [31:0] RegVersionReset = 32'h00000001;
+  localparam logic [11:0] RegShapeOffset = 12'h008;
+  localparam int unsigned RegShapePixelsLsb = 0;
+  localparam int unsigned RegShapePixelsWidth = 8;
+  localparam int unsigned RegShapeOutputsLsb = 8;
+  localparam int unsigned RegShapeOutputsWidth = 8;
+  localparam int unsigned RegShapeInputsLsb = 16;
+  localparam int unsigned RegShapeInputsWidth = 8;
+  localparam logic [11:0] RegControlOffset = 12'h010;
+  localparam int unsigned RegControlStartLsb = 0;
+  localparam int unsigned RegControlStartWidth = 1;
+  localparam int unsigned RegControlResetLsb = 1;
+  localparam int unsigned RegControlResetWidth = 1;
+  localparam logic [11:0] RegStatusOffset = 12'h014;
+  localparam logic [31:0] RegStatusReset = 32'h00000000;
+  localparam int unsigned RegStatusBusyLsb = 0;
+  localparam int unsigned RegStatusBusyWidth = 1;
+  localparam int unsigned RegStatusDoneLsb = 1;
+  localparam int unsigned RegStatusDoneWidth = 1;
+  localparam int unsigned RegStatusErrorLsb = 2;
+  localparam int unsigned RegStatusErrorWidth = 1;
+  localparam logic [11:0] RegInterruptEnableOffset = 12'h018;
+  localparam logic [31:0] RegInterruptEnableReset = 32'h00000000;
+  localparam int unsigned RegInterruptEnableDoneLsb = 0;
+  localparam int unsigned RegInterruptEnableDoneWidth = 1;
+  localparam int unsigned RegInterruptEnableErrorLsb = 1;
+  localparam int unsigned RegInterruptEnableErrorWidth = 1;
+  localparam logic [11:0] RegInterruptOffset = 12'h01c;
+  localparam logic [31:0] RegInterruptReset = 32'h00000000;
+  localparam int unsigned RegInterruptDoneLsb = 0;
+  localparam int unsigned RegInterruptDoneWidth = 1;
+  localparam int unsigned RegInterruptErrorLsb = 1;
+  localparam int unsigned RegInterruptErrorWidth = 1;
+  localparam logic [11:0] RegErrorOffset = 12'h020;
+  localparam logic [31:0] RegErrorReset = 32'h00000000;
+  localparam int unsigned RegErrorCodeLsb = 0;
+  localparam int unsigned RegErrorCodeWidth = 4;
+  localparam int unsigned RegErrorUnitLsb = 4;
+  localparam int unsigned RegErrorUnitWidth = 3;
+  localparam int unsigned RegErrorDescriptorLsb = 8;
+  localparam int unsigned RegErrorDescriptorWidth = 24;
+  localparam logic [11:0] RegProgramLowOffset = 12'h030;
+  localparam logic [31:0] RegProgramLowReset = 32'h00000000;
+  localparam logic [11:0] RegProgramHighOffset = 12'h034;
+  localparam logic [31:0] RegProgramHighReset = 32'h00000000;
+  localparam logic [11:0] RegProgramLengthOffset = 12'h038;
+  localparam logic [31:0] RegProgramLengthReset = 32'h00000000;
+  localparam logic [11:0] RegDataLowOffset = 12'h040;
+  localparam logic [31:0] RegDataLowReset = 32'h00000000;
+  localparam logic [11:0] RegDataHighOffset = 12'h044;
+  localparam logic [31:0] RegDataHighReset = 32'h00000000;
+  localparam logic [11:0] RegStepLowOffset = 12'h048;
+  localparam logic [31:0] RegStepLowReset = 32'h00000000;
+  localparam logic [11:0] RegStepHighOffset = 12'h04c;
+  localparam logic [31:0] RegStepHighReset = 32'h00000000;
+  localparam logic [11:0] RegStepStrideOffset = 12'h050;
+  localparam logic [31:0] RegStepStrideReset = 32'h00000000;
+  localparam logic [11:0] RegStepsOffset = 12'h054;
+  localparam logic [31:0] RegStepsReset = 32'h00000000;
+  localparam logic [11:0] RegSeedLowOffset = 12'h058;
+  localparam logic [31:0] RegSeedLowReset = 32'h00000000;
+  localparam logic [11:0] RegSeedHighOffset = 12'h05c;
+  localparam logic [31:0] RegSeedHighReset = 32'h00000000;
+  localparam logic [11:0] RegImageLowOffset = 12'h060;
+  localparam logic [31:0] RegImageLowReset = 32'h00000000;
+  localparam logic [11:0] RegImageHighOffset = 12'h064;
+  localparam logic [31:0] RegImageHighReset = 32'h00000000;
+  localparam logic [11:0] RegTimeoutOffset = 12'h068;
+  localparam logic [31:0] RegTimeoutReset = 32'h01000000;
+  localparam logic [11:0] RegStepOffset = 12'h06c;
+  localparam logic [31:0] RegStepReset = 32'h00000000;
+  localparam logic [11:0] RegCyclesLowOffset = 12'h080;
+  localparam logic [31:0] RegCyclesLowReset = 32'h00000000;
+  localparam logic [11:0] RegCyclesHighOffset = 12'h084;
+  localparam logic [31:0] RegCyclesHighReset = 32'h00000000;
+  localparam logic [11:0] RegArrayBusyLowOffset = 12'h088;
+  localparam logic [31:0] RegArrayBusyLowReset = 32'h00000000;
+  localparam logic [11:0] RegArrayBusyHighOffset = 12'h08c;
+  localparam logic [31:0] RegArrayBusyHighReset = 32'h00000000;
+  localparam logic [11:0] RegStallWeightOffset = 12'h090;
+  localparam logic [31:0] RegStallWeightReset = 32'h00000000;
+  localparam logic [11:0] RegStallOperandOffset = 12'h094;
+  localparam logic [31:0] RegStallOperandReset = 32'h00000000;
+  localparam logic [11:0] RegStallBankOffset = 12'h098;
+  localparam logic [31:0] RegStallBankReset = 32'h00000000;
+  localparam logic [11:0] RegStallStoreOffset = 12'h09c;
+  localparam logic [31:0] RegStallStoreReset = 32'h00000000;
+  localparam logic [11:0] RegReadBytesLowOffset = 12'h0a0;
+  localparam logic [31:0] RegReadBytesLowReset = 32'h00000000;
+  localparam logic [11:0] RegReadBytesHighOffset = 12'h0a4;
+  localparam logic [31:0] RegReadBytesHighReset = 32'h00000000;
+
+endpackage
