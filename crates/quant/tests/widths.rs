@@ -4,6 +4,8 @@
 mod common;
 #[path = "../examples/widths/emulator.rs"]
 mod emulator;
+#[path = "../examples/widths/numbers.rs"]
+mod numbers;
 #[path = "../examples/widths/widths.rs"]
 mod widths;
 

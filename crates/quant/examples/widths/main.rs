@@ -14,6 +14,7 @@
 
 mod emulator;
 mod measure;
+mod numbers;
 mod rows;
 mod widths;
 
