@@ -221,8 +221,8 @@ Examples:
 The float network makes some images first, and the ranges of all tensors are measured at each of
 its time steps. The file works with any sampler and any number of steps afterwards.
 
-What takes long is kept in FILE.calibration meanwhile: after an interruption the same command goes on
-where it was. The file is removed at the end.";
+What takes long is kept in FILE.calibration meanwhile: after an interruption the same command goes
+on where it was. The file is removed at the end.";
 
 /// Options of `quantize`.
 #[derive(Debug, Args)]

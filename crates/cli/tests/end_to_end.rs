@@ -277,12 +277,25 @@ fn info_tells_what_a_model_is() {
         "macs",
         "parameters",
         "classes",
-        "layers",
         "config",
         "scheduler",
         "sample",
     ] {
         assert_eq!(quantised[key], float[key], "{key}");
+    }
+    let (layers, of_float) = [&quantised, &float]
+        .map(|v| v["layers"].as_array().unwrap())
+        .into();
+    assert_eq!(layers.len(), of_float.len());
+    for (layer, of_float) in layers.iter().zip(of_float) {
+        // what a quantised layer adds is the width of its weights
+        let mut same = layer.clone();
+        let fields = same.as_object_mut().unwrap();
+        let weights = fields.remove("weights").is_some();
+        assert_eq!(fields.remove("weight_bits").is_some(), weights);
+        let kind = layer["kind"].as_str().unwrap();
+        assert_eq!(weights, ["convolution", "linear"].contains(&kind), "{kind}");
+        assert_eq!(&same, of_float);
     }
     assert_eq!(quantised["classes"], json!(["cat", "dog", "wild dog"]));
     let sources = [&quantised, &float].map(|v| v["provenance"]["source_sha256"].clone());
