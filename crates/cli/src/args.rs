@@ -245,6 +245,11 @@ pub struct QuantizeArgs {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub steps: u32,
 
+    /// Rows of the step tables, shared by neighbouring steps where that costs least [default: one
+    /// a step]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub rows: Option<u32>,
+
     /// Images that calibrate; classes take turns.
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_IMAGES)]
     #[arg(value_parser = value_parser!(u32).range(1..=10_000))]

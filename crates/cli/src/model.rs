@@ -11,7 +11,8 @@ use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_quant::{
-    Calibration, CalibrationSettings, Calibrator, QuantiseError, Rounding, Weights, resume,
+    Calibration, CalibrationSettings, Calibrator, QuantiseError, Rounding, Weights,
+    methods::Groups, resume,
 };
 
 use crate::crew::thread_pool;
@@ -271,6 +272,9 @@ pub const CALIBRATION_IMAGES: u32 = 32;
 pub struct QuantiseSettings {
     /// Name of the method that chooses the step sizes, one of [`crate::methods`].
     pub method: String,
+    /// Rows of the tables that neighbouring time steps share, at most; one for each step where `None`.
+    /// Only methods that tell time steps apart take a number.
+    pub rows: Option<usize>,
     /// Sampler whose trajectories calibrate; the model's where `None`.
     pub sampler: Option<Sampler>,
     /// Number of its steps; no more than the model was trained with are made.
@@ -303,6 +307,7 @@ impl Default for QuantiseSettings {
     fn default() -> Self {
         Self {
             method: crate::methods()[0].name().into(),
+            rows: None,
             sampler: None,
             steps: CALIBRATION_STEPS,
             images: CALIBRATION_IMAGES,
@@ -401,6 +406,15 @@ impl FloatModel {
                 names.join(", ")
             ))
         })?;
+        let method = match settings.rows {
+            None => method,
+            Some(rows) => method.grouped(Groups::Count(rows)).ok_or_else(|| {
+                Error::setting(format!(
+                    "method `{}` has one row for all time steps; a number of rows is for dynamic-step",
+                    settings.method
+                ))
+            })?,
+        };
         let calibration = CalibrationSettings {
             sampler: settings.sampler.unwrap_or(self.profile.default_sampler()),
             steps: settings

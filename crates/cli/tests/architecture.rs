@@ -24,6 +24,12 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("diffuser-metrics", &[]),
+    ("diffuser-device", &["diffuser-isa", "diffuser-spec"]),
+    (
+        "diffuser-compiler",
+        &["diffuser-isa", "diffuser-model", "diffuser-spec"],
+    ),
+    ("diffuser-cosim", &["diffuser-device", "diffuser-isa"]),
     (
         "diffuser",
         &[
@@ -34,6 +40,9 @@ const RULES: &[(&str, &[&str])] = &[
             "diffuser-evaluate",
             "diffuser-quant",
             "diffuser-metrics",
+            "diffuser-compiler",
+            "diffuser-device",
+            "diffuser-cosim",
         ],
     ),
 ];

@@ -161,6 +161,13 @@ fn quantising_is_repeatable() {
     let report = s.json("quantize pipeline -o static.safetensors --method static-minmax --json");
     assert_eq!(report["provenance"]["method"], "static-minmax");
     assert_eq!(report["intervals"], 1);
+    let report =
+        s.json("quantize pipeline -o rows.safetensors --steps 4 --images 3 --rows 2 --json");
+    assert_eq!(report["intervals"], 2);
+    assert!(file("rows.safetensors").len() < file("model.safetensors").len());
+    let many = "quantize pipeline -o many.safetensors --steps 4 --images 3 --rows 9 --json";
+    assert_eq!(s.json(many)["intervals"], 4);
+    assert!(file("many.safetensors") == file("model.safetensors"));
 }
 
 #[test]
@@ -288,13 +295,16 @@ fn info_tells_what_a_model_is() {
         .into();
     assert_eq!(layers.len(), of_float.len());
     for (layer, of_float) in layers.iter().zip(of_float) {
-        // what a quantised layer adds is the width of its weights
+        // what a quantised layer adds is the width of its weights, and its steps
         let mut same = layer.clone();
         let fields = same.as_object_mut().unwrap();
         let weights = fields.remove("weights").is_some();
         assert_eq!(fields.remove("weight_bits").is_some(), weights);
         let kind = layer["kind"].as_str().unwrap();
         assert_eq!(weights, ["convolution", "linear"].contains(&kind), "{kind}");
+        let steps = fields.remove("steps").unwrap();
+        assert_eq!(steps.as_array().unwrap().len(), 4);
+        assert!(steps[0].as_f64().unwrap() > 0.0);
         assert_eq!(&same, of_float);
     }
     assert_eq!(quantised["classes"], json!(["cat", "dog", "wild dog"]));

@@ -28,7 +28,13 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
             value["kind"] = json!("quantised");
             value["weight_bytes"] = json!(diffuser::weight_bytes(quantised));
             let layers = value["layers"].as_array_mut().into_iter().flatten();
-            for (layer, params) in layers.zip(&quantised.nodes) {
+            let nodes = quantised.graph.nodes.iter().zip(&quantised.nodes);
+            for (layer, (node, params)) in layers.zip(nodes) {
+                layer["steps"] = json!(
+                    (0..quantised.intervals.len())
+                        .map(|row| step(quantised, node.output, row))
+                        .collect::<Vec<_>>()
+                );
                 if let NodeParams::Conv(c) = params {
                     layer["weight_bits"] = json!(c.bits.count());
                     layer["weights"] = json!(c.weight.len());
@@ -133,6 +139,14 @@ fn table_share(model: &QuantisedModel) -> f64 {
     model.table_bytes() as f64 / wide.chain(narrow).sum::<usize>() as f64
 }
 
+/// Step size of an operand, or unit of a stream, in one interval of time steps.
+fn step(model: &QuantisedModel, id: usize, row: usize) -> f64 {
+    match model.graph.tensors[id].kind {
+        TensorKind::Operand => diffuser::scale_to_f64(model.operand_step(id, row).step),
+        TensorKind::Input | TensorKind::Stream => f64::from(-model.exponent(id, row)).exp2(),
+    }
+}
+
 /// For each interval of time steps: the step sizes of operands and the units of streams.
 fn intervals(model: &QuantisedModel, last: u32) -> Value {
     let Intervals { starts } = &model.intervals;
@@ -144,17 +158,12 @@ fn intervals(model: &QuantisedModel, last: u32) -> Value {
     };
     let rows: Vec<_> = (0..starts.len())
         .map(|row| {
-            let operands = ids(TensorKind::Operand)
-                .map(|id| diffuser::scale_to_f64(model.operand_step(id, row).step))
-                .collect();
-            let streams = ids(TensorKind::Stream)
-                .map(|id| f64::from(-model.exponent(id, row)).exp2())
-                .collect();
+            let of = |kind| ids(kind).map(|id| step(model, id, row)).collect();
             json!({
                 "first": starts[row],
                 "last": starts.get(row + 1).map_or(last, |next| next - 1),
-                "operand_step": spread(operands),
-                "stream_unit": spread(streams),
+                "operand_step": spread(of(TensorKind::Operand)),
+                "stream_unit": spread(of(TensorKind::Stream)),
             })
         })
         .collect();

@@ -45,6 +45,7 @@ pub fn run(arguments: &QuantizeArgs, ui: &Ui) -> Result<()> {
     let float = FloatModel::load(&arguments.folder)?;
     let settings = QuantiseSettings {
         method: arguments.method.clone(),
+        rows: arguments.rows.map(|n| n as usize),
         sampler: arguments.scheduler,
         steps: arguments.steps,
         images: arguments.images,

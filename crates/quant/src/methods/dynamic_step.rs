@@ -79,6 +79,14 @@ impl Method for DynamicStep {
         }
     }
 
+    fn grouped(&self, groups: Groups) -> Option<Box<dyn Method>> {
+        let wide_residual = self.wide_residual;
+        Some(Box::new(Self {
+            wide_residual,
+            groups,
+        }))
+    }
+
     fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
         let rules = RowRules {
             clipping: Clipping::LeastSquares,

@@ -39,6 +39,10 @@ pub trait Method: Send + Sync {
     fn name(&self) -> &'static str;
     /// One line on what it does, and where it comes from.
     fn summary(&self) -> &'static str;
+    /// The same method with time steps that share rows of the tables; `None` where all share one anyway.
+    fn grouped(&self, _groups: Groups) -> Option<Box<dyn Method>> {
+        None
+    }
     /// Decide.
     fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables;
 }
