@@ -4,8 +4,8 @@
     python3 scripts/quantisation_table.py --model models/emoji32
 
 Every row is a file made by `diffuser quantize` from the same calibration and measured by `diffuser evaluate`
-against the float reference on the same initial noise. Finished images and files are kept in --folder: the
-same command goes on where it was interrupted. The part of the page between the two markers is replaced.
+against the float reference on the same initial noise. Finished images, files and reports are kept in --folder: the
+same command goes on where it was interrupted, and scripts/quantisation_plots.py draws what is there. The part of the page between the two markers is replaced.
 A file is made again when the command or the model is newer.
 """
 
@@ -40,6 +40,7 @@ ROWS = {
     "q-diffusion, W4, AdaRound": ["--method", "q-diffusion", "--weights", "4", "--rounding", "adaround"],
 }
 
+
 def most_decibels(values: int) -> float:
     """PSNR of a picture of which one value differs by one, in place of the infinity of equal pictures."""
     return 10 * math.log10(255**2 * values)
@@ -52,9 +53,14 @@ def call(binary: str, *arguments: str, json_file: Path | None = None) -> dict:
     return json.loads(out if json_file is None else json_file.read_text())
 
 
+def stem(row: str) -> str:
+    """Name of a row's files."""
+    return "".join(c if c.isalnum() else "-" for c in row)
+
+
 def quantised(binary: str, model: Path, folder: Path, row: str) -> Path:
     """The file of a row; made if it is missing or older than what it is made of."""
-    file = folder / ("".join(c if c.isalnum() else "-" for c in row) + ".safetensors")
+    file = folder / f"{stem(row)}.safetensors"
     sources = [Path(binary), *(p for p in model.rglob("*") if p.is_file())]
     newest = max(p.stat().st_mtime for p in sources)
     if not file.exists() or file.stat().st_mtime < newest:
@@ -81,7 +87,6 @@ def main() -> None:
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--folder", type=Path, default=Path("runs/quantisation"), help="files and finished images")
     p.add_argument("--page", type=Path, default=Path("docs/quantisation.md"))
-    p.add_argument("--plot", type=Path, default=Path("docs/images/error-by-step.svg"), help="of the first row")
     p.add_argument("--schedules", nargs="+", default=["dpmsolver++:20", "ddim:100"])
     args = p.parse_args()
     threads = ["--threads", str(args.threads)] if args.threads else []
@@ -107,15 +112,11 @@ def main() -> None:
         measured = {}
         for row in args.rows:
             file = quantised(args.binary, args.model, args.folder, row)
-            plot = []
-            if row == args.rows[0] and schedule == args.schedules[-1]:
-                args.plot.parent.mkdir(parents=True, exist_ok=True)
-                plot = ["--plot", str(args.plot)]
             report = call(
                 args.binary, "evaluate", str(file), "--against", str(args.model), "--scheduler", sampler,
                 "--steps", steps, "--images", str(args.images), "--step-images", str(args.step_images),
-                "--seed", "1", "--journal", str(args.folder), *threads, *plot,
-                json_file=args.folder / "report.json",
+                "--seed", "1", "--journal", str(args.folder), *threads,
+                json_file=args.folder / f"{stem(row)}-{sampler.rstrip('+')}-{steps}.json",
             )
             each = [most_decibels(values) if d is None else d for d in report["psnr_db"]["each"]]
             measured[row] = (each, report, call(args.binary, "info", str(file)))
