@@ -80,6 +80,9 @@ package diffuser_isa_pkg;
     logic [7:0] opcode;
   } end_desc_t;
 
+  localparam logic [511:0] EndDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff000000000000000000000000ffff8000;
+
   // Next time step: where the step plus one is below `STEPS`, add one and go on at `target`; else go on behind this.
   typedef struct packed {
     logic [359:0] reserved_152;
@@ -96,6 +99,9 @@ package diffuser_isa_pkg;
     logic [4:0] waits;
     logic [7:0] opcode;
   } loop_desc_t;
+
+  localparam logic [511:0] LoopDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff000000000000000000000000000000ffff8000;
 
   // DDR to an on-chip memory.
   typedef struct packed {
@@ -121,6 +127,16 @@ package diffuser_isa_pkg;
     logic [7:0] opcode;
   } load_desc_t;
 
+  localparam logic [511:0] LoadDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff00000000ff000000ff000000ffffffe0000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic load_desc_in_range(load_desc_t d);
+    return d.space <= 3'd5
+        && d.per_step <= 2'd2
+        && d.words >= 24'd1;
+  endfunction
+
   // An on-chip memory to DDR.
   typedef struct packed {
     logic [255:0] reserved_256;
@@ -143,6 +159,16 @@ package diffuser_isa_pkg;
     logic [4:0] waits;
     logic [7:0] opcode;
   } store_desc_t;
+
+  localparam logic [511:0] StoreDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff00000000ff000000ff000000fffffff8000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic store_desc_in_range(store_desc_t d);
+    return d.space >= 3'd2
+        && d.space <= 3'd4
+        && d.words >= 24'd1;
+  endfunction
 
   // Affine maps of a range of groups of one group norm.
   typedef struct packed {
@@ -170,6 +196,17 @@ package diffuser_isa_pkg;
     logic [4:0] waits;
     logic [7:0] opcode;
   } norm_desc_t;
+
+  localparam logic [511:0] NormDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffff000000ffff000000000000000000000000000000000000000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic norm_desc_in_range(norm_desc_t d);
+    return d.channels_a >= 16'd1
+        && d.group_channels >= 16'd1
+        && d.groups >= 16'd1
+        && d.count >= 24'd1;
+  endfunction
 
   // Operand of one or two streams or of the state.
   typedef struct packed {
@@ -210,6 +247,18 @@ package diffuser_isa_pkg;
     logic [4:0] waits;
     logic [7:0] opcode;
   } prep_desc_t;
+
+  localparam logic [511:0] PrepDescReserved =
+    512'hffffffffffffffffff000000ff000000ff00000000000000ff000000ff00000000000000ff000000ff0000000000ff80000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic prep_desc_in_range(prep_desc_t d);
+    return d.kind <= 3'd4
+        && d.resample <= 2'd2
+        && d.channels_a >= 16'd1
+        && d.width >= 12'd1
+        && d.height >= 12'd1;
+  endfunction
 
   // Convolution or linear layer: some tiles of O output channels over all output pixels.
   typedef struct packed {
@@ -259,6 +308,19 @@ package diffuser_isa_pkg;
     logic [7:0] opcode;
   } conv_desc_t;
 
+  localparam logic [511:0] ConvDescReserved =
+    512'hffffffffffffffffffff000000000000ff000000ff000000ff000000ff000000ff00000000000000ff0000000000e000000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic conv_desc_in_range(conv_desc_t d);
+    return d.blocks >= 16'd1
+        && d.tiles >= 8'd1
+        && d.in_width >= 12'd1
+        && d.in_height >= 12'd1
+        && d.out_width >= 12'd1
+        && d.out_height >= 12'd1;
+  endfunction
+
   // All heads of one attention, for all queries.
   typedef struct packed {
     logic [175:0] reserved_336;
@@ -289,6 +351,16 @@ package diffuser_isa_pkg;
     logic [7:0] opcode;
   } attention_desc_t;
 
+  localparam logic [511:0] AttentionDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffff0000ff000000ff000000ff000000ff000000ff000000ffff0000000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic attention_desc_in_range(attention_desc_t d);
+    return d.heads >= 8'd1
+        && d.head_blocks >= 8'd1
+        && d.pixels >= 24'd1;
+  endfunction
+
   // One step of the sampler on the whole state.
   typedef struct packed {
     logic [231:0] reserved_280;
@@ -315,6 +387,16 @@ package diffuser_isa_pkg;
     logic [4:0] waits;
     logic [7:0] opcode;
   } sample_desc_t;
+
+  localparam logic [511:0] SampleDescReserved =
+    512'hffffffffffffffffffffffffffffffffffffffffffffffffffffffffff000000ff000000ff000000fffffff0ff000000000000000000000000000000ffff8000;
+
+  // Every field of the operation is in its range.
+  function automatic logic sample_desc_in_range(sample_desc_t d);
+    return d.channels >= 3'd1
+        && d.channels <= 3'd4
+        && d.pixels >= 24'd1;
+  endfunction
 
   // Then one `conv_channel` for each output channel of the tiles.
   typedef struct packed {

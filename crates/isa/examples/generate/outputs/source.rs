@@ -121,7 +121,7 @@ pub struct RegisterField {
 
 impl Field {
     /// Smallest and largest value that the bits can hold.
-    fn limits(&self) -> (i128, i128) {
+    pub fn limits(&self) -> (i128, i128) {
         if self.signed {
             (-(1 << (self.width - 1)), (1 << (self.width - 1)) - 1)
         } else {

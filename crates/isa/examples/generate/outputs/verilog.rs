@@ -66,6 +66,7 @@ pub fn render(isa: &Isa) -> String {
             bits as u32,
             32,
         );
+        checks(&mut out, &op.name, &fields, bits as u32);
     }
     for h in &isa.heads {
         structure(
@@ -133,6 +134,54 @@ fn enumeration(out: &mut String, name: &str, width: u32, items: &[(&str, u32)]) 
         );
     }
     let _ = writeln!(out, "  }} {name}_e;\n");
+}
+
+/// What a descriptor of an operation must not have set, and whether its fields are in their ranges.
+fn checks(out: &mut String, name: &str, fields: &[Field], bits: u32) {
+    let mut reserved = vec![true; bits as usize];
+    for f in fields {
+        let lsb = (f.at[0] * 32 + f.at[1]) as usize;
+        reserved[lsb..lsb + f.width as usize].fill(false);
+    }
+    let mask: String = (0..reserved.len() / 4)
+        .rev()
+        .map(|digit| {
+            let bit = |i: usize| u32::from(reserved[digit * 4 + i]) << i;
+            char::from_digit((0..4).map(bit).sum(), 16).expect("four bits")
+        })
+        .collect();
+    let name_camel = camel(name);
+    let _ = writeln!(
+        out,
+        "  localparam logic [{}:0] {name_camel}DescReserved =\n    {bits}'h{mask};\n",
+        bits - 1
+    );
+    let mut terms = Vec::new();
+    for f in fields {
+        let literal = |value: i128| {
+            let (sign, size) = (if value < 0 { "-" } else { "" }, value.unsigned_abs());
+            let signed = if f.signed { "s" } else { "" };
+            format!("{sign}{}'{signed}d{size}", f.width)
+        };
+        let (low, high) = f.limits();
+        if f.min() > low {
+            terms.push(format!("d.{} >= {}", f.name, literal(f.min())));
+        }
+        if f.max() < high {
+            terms.push(format!("d.{} <= {}", f.name, literal(f.max())));
+        }
+    }
+    if terms.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "  // Every field of the operation is in its range.\n  \
+           function automatic logic {name}_desc_in_range({name}_desc_t d);\n    \
+             return {};\n  \
+           endfunction\n",
+        terms.join("\n        && ")
+    );
 }
 
 /// A packed struct of `bits` bits; the first member has the highest.
