@@ -1,1 +1,16 @@
-//! The RTL of the accelerator as a device, through Verilator. Without the feature `verilator` this crate is empty.
+//! The RTL of the accelerator as a device, through Verilator.
+//!
+//! With the feature `verilator` the build script makes a Rust type in `tops` of every file in `tops/`. Without it
+//! this crate holds only what needs no RTL: the models of `bench`.
+//!
+//! See `README.md` of this crate for how a top is added.
+
+pub mod bench;
+#[cfg(feature = "verilator")]
+mod ffi;
+
+/// The tops that were built, one type each: ports are functions, `set_…` for inputs.
+#[cfg(feature = "verilator")]
+pub mod tops {
+    include!(concat!(env!("OUT_DIR"), "/tops.rs"));
+}

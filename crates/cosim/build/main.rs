@@ -1,0 +1,111 @@
+//! Builds the tops of `tops/` with Verilator and writes their Rust types (feature `verilator`).
+//!
+//! `DIFFUSER_TOPS=a,b` builds those tops alone, `DIFFUSER_TRACE=1` builds them with waveforms,
+//! `DIFFUSER_VERILATOR` names another Verilator. A top that was built sets `cfg(top_NAME)` in this crate and its tests.
+
+mod bindings;
+mod verilator;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use verilator::Verilator;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// One file of `tops/`.
+struct Top {
+    /// Name of the file: `stream_fifo`.
+    name: String,
+    /// Arguments for Verilator.
+    arguments: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let root = package.join("../..").canonicalize()?;
+    let tops = tops(&package.join("tops"))?;
+    for top in &tops {
+        println!("cargo::rustc-check-cfg=cfg(top_{})", top.name);
+    }
+    println!(
+        "cargo::rerun-if-changed={}",
+        package.join("build").display()
+    );
+    println!("cargo::rerun-if-changed={}", package.join("tops").display());
+    if env::var_os("CARGO_FEATURE_VERILATOR").is_none() {
+        return Ok(());
+    }
+    println!("cargo::rerun-if-changed={}", root.join("hw/rtl").display());
+    println!(
+        "cargo::rerun-if-changed={}",
+        root.join("hw/lint.vlt").display()
+    );
+    for name in [
+        "DIFFUSER_TOPS",
+        "DIFFUSER_TRACE",
+        "DIFFUSER_VERILATOR",
+        "CXX",
+    ] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let trace = env::var("DIFFUSER_TRACE").is_ok_and(|v| v != "0" && !v.is_empty());
+    let wanted = env::var("DIFFUSER_TOPS").ok();
+    let verilator = Verilator::find(&root, trace)?;
+    let mut source = String::new();
+    for top in tops
+        .iter()
+        .filter(|top| selected(wanted.as_deref(), &top.name))
+    {
+        let folder = out.join(format!("top_{}", top.name));
+        let header = verilator.generate(top, &folder)?;
+        let ports = bindings::ports(&fs::read_to_string(header)?)?;
+        write_if_changed(&folder.join("shim.cpp"), &bindings::shim(&top.name, &ports))?;
+        verilator.compile(top, &folder)?;
+        source += &bindings::rust(&top.name, &ports);
+        println!("cargo::rustc-cfg=top_{}", top.name);
+        println!("cargo::rustc-link-search=native={}", folder.display());
+        println!("cargo::rustc-link-lib=static=top_{}", top.name);
+        println!("cargo::rustc-link-lib=static=V{}", top.name);
+    }
+    fs::write(out.join("tops.rs"), source)?;
+    verilator.runtime(&out.join("runtime"))?;
+    println!(
+        "cargo::rustc-link-search=native={}",
+        out.join("runtime").display()
+    );
+    println!("cargo::rustc-link-lib=static=verilated");
+    println!("cargo::rustc-link-lib=dylib=stdc++");
+    println!("cargo::rustc-link-lib=dylib=pthread");
+    Ok(())
+}
+
+/// All tops, by name.
+fn tops(folder: &Path) -> Result<Vec<Top>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let arguments = entry?.path();
+        if arguments.extension().is_some_and(|e| e == "f") {
+            let name = arguments.file_stem().and_then(|s| s.to_str());
+            let name = name.ok_or("a name in tops/ is not UTF-8")?.to_owned();
+            all.push(Top { name, arguments });
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+fn selected(wanted: Option<&str>, name: &str) -> bool {
+    wanted.is_none_or(|list| list.split(',').any(|w| w.trim() == name))
+}
+
+/// Keeps the time of a file that does not change, so that `make` has nothing to do.
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    Ok(fs::write(path, text)?)
+}

@@ -1,0 +1,132 @@
+//! The only module that calls C: one Verilator model, reached through six functions that `build` writes for each top.
+
+use std::ffi::{CString, c_char, c_int, c_uint, c_ulonglong, c_void};
+use std::path::Path;
+
+/// The C++ object.
+pub type Handle = *mut c_void;
+
+/// The functions of one top. They belong together: `new` makes what the others take.
+pub struct Functions {
+    pub new: extern "C" fn(c_int) -> Handle,
+    pub delete: unsafe extern "C" fn(Handle),
+    pub eval: unsafe extern "C" fn(Handle),
+    pub port: unsafe extern "C" fn(Handle, c_uint, *mut c_uint) -> *mut c_void,
+    pub trace: unsafe extern "C" fn(Handle, *const c_char) -> c_int,
+    pub dump: unsafe extern "C" fn(Handle, c_ulonglong),
+}
+
+/// A model and where its ports lie.
+pub struct Model {
+    functions: Functions,
+    handle: Handle,
+    /// Address and size in bytes; both stay as long as the model.
+    ports: Vec<(*mut c_void, usize)>,
+    time: u64,
+}
+
+/// What a port can be held in: any bit pattern is a value.
+pub trait PortType: Copy {
+    /// How the C++ side stores it.
+    type Stored: Copy;
+    fn from_stored(stored: Self::Stored) -> Self;
+    fn to_stored(self) -> Self::Stored;
+}
+
+macro_rules! stored_as_itself {
+    ($($t:ty),*) => {$(
+        impl PortType for $t {
+            type Stored = $t;
+            fn from_stored(stored: $t) -> Self { stored }
+            fn to_stored(self) -> $t { self }
+        }
+    )*};
+}
+stored_as_itself!(u8, u16, u32, u64);
+
+impl<const N: usize> PortType for [u32; N] {
+    type Stored = [u32; N];
+    fn from_stored(stored: Self) -> Self {
+        stored
+    }
+    fn to_stored(self) -> Self {
+        self
+    }
+}
+
+impl PortType for bool {
+    type Stored = u8;
+    fn from_stored(stored: u8) -> Self {
+        stored != 0
+    }
+    fn to_stored(self) -> u8 {
+        u8::from(self)
+    }
+}
+
+impl Model {
+    /// `inputs`: for each port whether it is an input; those begin as zero.
+    pub fn new(functions: Functions, inputs: &[bool], seed: i32) -> Self {
+        let handle = (functions.new)(seed);
+        let port = |i: usize| {
+            let mut size = 0;
+            // SAFETY: `handle` was just made by `new` of the same top, `size` outlives the call.
+            let at = unsafe { (functions.port)(handle, i as c_uint, &raw mut size) };
+            (at, size as usize)
+        };
+        let ports: Vec<_> = (0..inputs.len()).map(port).collect();
+        for (&(at, size), _) in ports.iter().zip(inputs).filter(|(_, input)| **input) {
+            // SAFETY: the C++ side has `size` bytes at `at`, of a type for which zero is a value.
+            unsafe { at.cast::<u8>().write_bytes(0, size) }
+        }
+        let mut model = Self {
+            functions,
+            handle,
+            ports,
+            time: 0,
+        };
+        model.eval();
+        model
+    }
+
+    pub fn eval(&mut self) {
+        // SAFETY: `handle` lives until `drop`; `&mut self` keeps others off it.
+        unsafe {
+            (self.functions.eval)(self.handle);
+            (self.functions.dump)(self.handle, self.time);
+        }
+        self.time += 1;
+    }
+
+    pub fn get<T: PortType>(&self, port: usize) -> T {
+        let (at, size) = self.ports[port];
+        assert_eq!(size, size_of::<T::Stored>(), "size of port {port}");
+        // SAFETY: the C++ side has `size` initialised bytes of that type at `at` as long as the model lives.
+        T::from_stored(unsafe { at.cast::<T::Stored>().read() })
+    }
+
+    pub fn set<T: PortType>(&mut self, port: usize, value: T) {
+        let (at, size) = self.ports[port];
+        assert_eq!(size, size_of::<T::Stored>(), "size of port {port}");
+        // SAFETY: as in `get`; `&mut self` makes the access the only one.
+        unsafe { at.cast::<T::Stored>().write(value.to_stored()) }
+    }
+
+    pub fn trace(&mut self, path: &Path) {
+        let text = CString::new(path.to_string_lossy().as_bytes()).expect("a path without NUL");
+        // SAFETY: `handle` lives, `text` outlives the call, which copies it.
+        let opened = unsafe { (self.functions.trace)(self.handle, text.as_ptr()) };
+        assert!(
+            opened != 0,
+            "no waveform to {}: built without DIFFUSER_TRACE=1, or not writable",
+            path.display()
+        );
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // SAFETY: made by `new` of the same top and deleted only here.
+        unsafe { (self.functions.delete)(self.handle) }
+    }
+}

@@ -1,0 +1,2 @@
+// parameters of the top; the module is the one of this name
+-GWide=100
