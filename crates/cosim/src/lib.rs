@@ -1,13 +1,14 @@
 //! The RTL of the accelerator as a device, through Verilator.
 //!
 //! With the feature `verilator` the build script makes a Rust type in `tops` of every file in `tops/`. Without it
-//! this crate holds only what needs no RTL: the models of `bench`.
+//! this crate holds only what needs no RTL: the models of `bench` and `memory`.
 //!
 //! See `README.md` of this crate for how a top is added.
 
 pub mod bench;
 #[cfg(feature = "verilator")]
 mod ffi;
+pub mod memory;
 
 /// The tops that were built, one type each: ports are functions, `set_…` for inputs.
 #[cfg(feature = "verilator")]
