@@ -56,11 +56,18 @@ fn main() -> Result<()> {
     let wanted = env::var("DIFFUSER_TOPS").ok();
     let verilator = Verilator::find(&root, trace)?;
     let mut source = String::new();
+    // beside the package's own folder, which differs between `cargo test` and `cargo clippy`
+    let place = out.ancestors().nth(3).ok_or("OUT_DIR")?;
+    let place = place.join(if trace {
+        "verilated-trace"
+    } else {
+        "verilated"
+    });
     for top in tops
         .iter()
         .filter(|top| selected(wanted.as_deref(), &top.name))
     {
-        let folder = out.join(format!("top_{}", top.name));
+        let folder = place.join(&top.name);
         let header = verilator.generate(top, &folder)?;
         let ports = bindings::ports(&fs::read_to_string(header)?)?;
         write_if_changed(&folder.join("shim.cpp"), &bindings::shim(&top.name, &ports))?;
@@ -72,10 +79,10 @@ fn main() -> Result<()> {
         println!("cargo::rustc-link-lib=static=V{}", top.name);
     }
     fs::write(out.join("tops.rs"), source)?;
-    verilator.runtime(&out.join("runtime"))?;
+    verilator.runtime(&place.join("runtime"))?;
     println!(
         "cargo::rustc-link-search=native={}",
-        out.join("runtime").display()
+        place.join("runtime").display()
     );
     println!("cargo::rustc-link-lib=static=verilated");
     println!("cargo::rustc-link-lib=dylib=stdc++");

