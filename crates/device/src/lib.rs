@@ -1,1 +1,29 @@
 //! The accelerator as a device: registers, memory and interrupt, and a simulator that gives its bits.
+//!
+//! `docs/isa.md` says what registers and descriptors mean, `docs/numerics.md` the arithmetic. This
+//! crate executes descriptors on plainly laid out [`Memories`]: each operation is one file of
+//! [`ops`], and calls `diffuser_spec` for every rounding.
+//!
+//! ```
+//! use diffuser_device::{Context, Ddr, Memories, Shape, Sizes, ops};
+//! use diffuser_isa::{Op, Space, generated::Load};
+//!
+//! let mut memories = Memories::new(Shape::SMALL, Sizes::SMALL);
+//! let mut ddr = Ddr::new(1 << 20);
+//! ddr.write(0x40, &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+//! let load = Load { space: Space::Param as u32, address: 3, words: 1, ddr: 1, ..Load::default() };
+//! ops::execute(&Op::Load(load), &mut memories, &mut ddr, &Context::default()).unwrap();
+//! assert_eq!(memories.param[3], 0x0807_0605_0403_0201);
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod ddr;
+mod fault;
+mod memories;
+pub mod ops;
+
+pub use ddr::{Bus, BusError, Ddr};
+pub use fault::Fault;
+pub use memories::{Memories, Memory, Shape, Sizes};
+pub use ops::{Access, Context};
