@@ -1,0 +1,1 @@
+-GReaders=4 -GWriters=3 -GAddrWidth=10 -GLanes=4 -GDepth=96 -GBanks=4

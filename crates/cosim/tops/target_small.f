@@ -1,0 +1,1 @@
+--top-module target_values -GTarget=0
