@@ -1,0 +1,279 @@
+// The order of `prep`: one slot for each read, or reuse, of I lanes of a source word.
+//
+// Kinds 0 to 3, outermost first: group of P result pixels; stream; block of O channels (a source word); pixel of the
+// group; block of I channels of that word; plane; the four pixels of a mean. So a word is read once for all of its
+// blocks, and a group is complete before the next begins. Kind 4: block of O channels; block of I channels of it; pixel of the
+// result; the four pixels of a mean, so that the sums of I channels are complete before those of the next begin.
+//
+// All addresses are running sums; nothing is multiplied or divided here. Slots come out 2 cycles after the counters stood at them, at most
+// one a cycle, while `go_i` is high, and up to two more after it fell.
+module prep_walk
+  import diffuser_isa_pkg::*;
+  import diffuser_pkg::*;
+#(
+    parameter int unsigned P = 8,
+    parameter int unsigned O = 32,
+    parameter int unsigned I = 16,
+    localparam int unsigned SelWidth = O > I ? $clog2(O / I) : 1,
+    localparam int unsigned BankWidth = $clog2(P),
+    localparam int unsigned LanesWidth = $clog2(I) + 1
+) (
+    input logic clk_i,
+    input logic rst_ni,
+
+    input logic start_i,  // everything below is valid and stays so until `busy_o` falls
+    input logic stop_i,   // give up what is left
+    input logic go_i,
+    output logic busy_o,
+
+    // verilator lint_off UNUSEDSIGNAL  // waits and fields of other parts of the unit
+    input prep_desc_t            desc_i,
+    // verilator lint_on UNUSEDSIGNAL
+    input logic [12:0]           columns_i,       // of the result
+    input logic [AddrWidth-1:0]  pixels_i,        // of the result
+    input logic [AddrWidth-1:0]  rows_i,          // of the operand memory a block: ceil(pixels / P)
+    input logic [AddrWidth-1:0]  plane_offset_i,  // rows from the high plane to the low one
+
+    output logic                  valid_o,
+    output logic                  read_o,    // a new word is read; else the one before is used again
+    output logic [AddrWidth-1:0]  addr_o,    // of the word
+    output logic [EntryWidth-1:0] affine_o,  // entry of the block's first channel
+    output logic [SelWidth-1:0]   select_o,  // block of I lanes within the word
+    output logic                  low_o,     // low plane
+    output logic                  first_o,   // first, last slot of a result: all four of a mean, or the same one
+    output logic                  last_o,
+    output logic [AddrWidth-1:0]  dest_o,    // row of the operand memory or word of the stream memory
+    output logic [BankWidth-1:0]  bank_o,
+    output logic [LanesWidth-1:0] lanes_o,   // lanes that hold a channel
+    output logic                  group_o,   // last of its group
+    output logic                  block_o    // kind 4: last pixel of its block
+);
+
+  localparam int unsigned SelMax = O / I - 1;
+
+  logic to_stream, mean, nearest, planes, has_b;
+  assign to_stream = desc_i.kind == 3'd4;
+  assign planes = desc_i.kind == 3'd2 || desc_i.kind == 3'd3;
+  assign nearest = desc_i.resample == 2'd1;
+  assign mean = desc_i.resample == 2'd2;
+  assign has_b = desc_i.channels_b != '0;
+
+  // ---- counters
+
+  logic run_q;
+  logic [1:0] quarter_q;
+  logic low_q;
+  logic [SelWidth-1:0] select_q;
+  logic [BankWidth-1:0] lane_q;
+  logic second_q;  // stream
+
+  // the pixel, and the pixel that the group began with
+  logic [12:0] x_q, x_group_q;
+  logic odd_q, odd_group_q;  // row of the result
+  logic [AddrWidth-1:0] source_q, source_group_q;  // first source pixel of the row that is read
+  logic [AddrWidth-1:0] left_q, left_group_q;  // pixels from this one on
+  logic [AddrWidth-1:0] number_q;  // of the pixel; kind 4
+
+  // the block of I channels, and the first one of the word
+  logic [15:0] channels_q, channels_word_q;  // from this block on
+  logic [EntryWidth-1:0] affine_q, affine_word_q, affine_b_q;
+  logic [AddrWidth-1:0] row_q, row_word_q, row_group_q;
+  logic [AddrWidth-1:0] word_q;  // address of pixel 0
+  logic [AddrWidth-1:0] dest_q;  // kind 4: word of pixel 0
+
+  logic quarter_end, plane_end, block_last, select_last, pixels_end, pixel_last;
+  logic select_step, pixel_step, word_step, stream_step, group_step, finish;
+  assign quarter_end = !mean || quarter_q == 2'd3;
+  assign plane_end = quarter_end && (!planes || low_q);
+  assign block_last = channels_q <= 16'(I);
+  assign select_last = select_q == SelWidth'(SelMax) || (!to_stream && block_last);
+  assign pixels_end = left_q == AddrWidth'(1);
+  assign pixel_last = pixels_end || (!to_stream && lane_q == BankWidth'(P - 1));
+  assign select_step = plane_end && (!to_stream || pixels_end);
+  assign pixel_step = plane_end && (to_stream || select_last);
+  assign word_step = plane_end && select_last && pixel_last;
+  assign stream_step = word_step && block_last;
+  assign group_step = stream_step && (second_q || !has_b);
+  assign finish = group_step && pixels_end;
+
+  // the pixel behind this one
+  logic row_end;
+  logic [12:0] x_next;
+  logic odd_next;
+  logic [AddrWidth-1:0] source_next;
+  assign row_end = x_q == columns_i - 13'd1;
+  assign x_next = row_end ? '0 : x_q + 13'd1;
+  assign odd_next = odd_q ^ row_end;
+  always_comb begin
+    source_next = source_q;
+    if (row_end && mean) source_next = source_q + {{(AddrWidth - 13) {1'b0}}, desc_i.width, 1'b0};
+    else if (row_end && (!nearest || odd_q)) source_next = source_q + AddrWidth'(desc_i.width);
+  end
+
+  logic [15:0] channels_next;
+  logic [EntryWidth-1:0] affine_next;
+  logic [AddrWidth-1:0] row_next;
+  always_comb begin
+    if (group_step) begin
+      channels_next = desc_i.channels_a;
+      affine_next = desc_i.affine;
+      row_next = row_group_q + 1'b1;
+    end else begin
+      channels_next = block_last ? '0 : channels_q - 16'(I);
+      affine_next = affine_q + EntryWidth'(I);
+      row_next = row_q + rows_i;
+      if (stream_step) begin
+        channels_next = desc_i.channels_b;
+        affine_next = affine_b_q;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      run_q <= 1'b0;
+    end else if (start_i) begin
+      run_q <= 1'b1;
+    end else if (stop_i || (run_q && go_i && finish)) begin
+      run_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (start_i) begin
+      quarter_q <= '0;
+      low_q <= 1'b0;
+      select_q <= '0;
+      lane_q <= '0;
+      second_q <= 1'b0;
+      x_q <= '0;
+      x_group_q <= '0;
+      odd_q <= 1'b0;
+      odd_group_q <= 1'b0;
+      source_q <= '0;
+      source_group_q <= '0;
+      left_q <= pixels_i;
+      left_group_q <= pixels_i;
+      number_q <= '0;
+      channels_q <= desc_i.channels_a;
+      channels_word_q <= desc_i.channels_a;
+      affine_q <= desc_i.affine;
+      affine_word_q <= desc_i.affine;
+      affine_b_q <= desc_i.affine + desc_i.channels_a;
+      row_q <= desc_i.dest;
+      row_word_q <= desc_i.dest;
+      row_group_q <= desc_i.dest;
+      word_q <= desc_i.stream_a;
+      dest_q <= desc_i.dest;
+    end else if (run_q && go_i) begin
+      quarter_q <= quarter_end ? '0 : quarter_q + 2'd1;
+      if (quarter_end) low_q <= planes && !low_q;
+      if (pixel_step) begin
+        if (pixel_last && !group_step) begin
+          lane_q <= '0;
+          x_q <= x_group_q;
+          odd_q <= odd_group_q;
+          source_q <= source_group_q;
+          left_q <= left_group_q;
+          number_q <= '0;
+        end else begin
+          lane_q <= lane_q + 1'b1;  // ends at P - 1, a power of two less one, but for the last group
+          x_q <= x_next;
+          odd_q <= odd_next;
+          source_q <= source_next;
+          left_q <= left_q - 1'b1;
+          number_q <= number_q + 1'b1;
+        end
+      end
+      if (group_step) begin
+        x_group_q <= x_next;
+        odd_group_q <= odd_next;
+        source_group_q <= source_next;
+        left_group_q <= left_q - 1'b1;
+        row_group_q <= row_group_q + 1'b1;
+      end
+      if (select_step) begin
+        select_q <= select_last ? '0 : select_q + 1'b1;
+        if (select_last && !word_step) begin
+          channels_q <= channels_word_q;
+          affine_q <= affine_word_q;
+          row_q <= row_word_q;
+        end else begin
+          channels_q <= channels_next;
+          affine_q <= affine_next;
+          row_q <= row_next;
+        end
+      end
+      if (word_step) begin
+        channels_word_q <= channels_next;
+        affine_word_q <= affine_next;
+        row_word_q <= row_next;
+        dest_q <= dest_q + desc_i.plane_dest;
+        if (group_step) word_q <= desc_i.stream_a;
+        else if (stream_step) word_q <= desc_i.stream_b;
+        else word_q <= word_q + (second_q ? desc_i.plane_b : desc_i.plane_a);
+      end
+      if (stream_step) second_q <= !group_step;
+    end
+  end
+
+  // ---- two stages of sums
+
+  logic valid1_q;
+  logic [AddrWidth-1:0] pixel1_q, word1_q, dest1_q, offset1_q;
+  logic read1_q, low1_q, first1_q, last1_q, group1_q, block1_q;
+  logic [EntryWidth-1:0] affine1_q;
+  logic [SelWidth-1:0] select1_q;
+  logic [BankWidth-1:0] bank1_q;
+  logic [LanesWidth-1:0] lanes1_q;
+
+  logic [13:0] column;
+  always_comb begin
+    if (mean) column = {x_q, quarter_q[0]};
+    else if (nearest) column = {2'b0, x_q[12:1]};
+    else column = {1'b0, x_q};
+  end
+
+  always_ff @(posedge clk_i) begin
+    pixel1_q <= source_q + AddrWidth'(column);
+    word1_q <= word_q + (quarter_q[1] ? AddrWidth'(desc_i.width) : '0);
+    dest1_q <= to_stream ? dest_q : row_q;
+    offset1_q <= to_stream ? number_q : (low_q ? plane_offset_i : '0);
+    read1_q <= mean || to_stream || (select_q == '0 && !low_q);
+    low1_q <= low_q;
+    first1_q <= quarter_q == '0;
+    last1_q <= quarter_end;
+    group1_q <= group_step && !to_stream;
+    block1_q <= plane_end && pixels_end;
+    affine1_q <= affine_q;
+    select1_q <= select_q;
+    bank1_q <= lane_q;
+    lanes1_q <= block_last ? channels_q[LanesWidth-1:0] : LanesWidth'(I);
+
+    addr_o <= word1_q + pixel1_q;
+    dest_o <= dest1_q + offset1_q;
+    read_o <= read1_q;
+    low_o <= low1_q;
+    first_o <= first1_q;
+    last_o <= last1_q;
+    group_o <= group1_q;
+    block_o <= block1_q;
+    affine_o <= affine1_q;
+    select_o <= select1_q;
+    bank_o <= bank1_q;
+    lanes_o <= lanes1_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      valid1_q <= 1'b0;
+      valid_o  <= 1'b0;
+    end else begin
+      valid1_q <= run_q && go_i;
+      valid_o  <= valid1_q;
+    end
+  end
+
+  assign busy_o = run_q || valid1_q || valid_o;
+
+endmodule
