@@ -99,15 +99,15 @@ module prep_unit
   assign mean = desc_q.resample == 2'd2;
   assign summed = to_stream && desc_q.sums;
 
-  // verilator lint_off UNUSEDSIGNAL  // most of it is used a cycle later
-  prep_desc_t desc_new;
-  // verilator lint_on UNUSEDSIGNAL
+  // Rules of docs/isa.md that the ranges of fields do not show.
   logic refuse;
-  assign desc_new = desc_i;
-  assign refuse = desc_new.kind > 3'd4 || desc_new.resample == 2'd3
-      || (desc_new.channels_b != '0 && desc_new.kind != 3'd0)
-      || (desc_new.kind == 3'd3 && desc_new.channels_a > 16'd4)
-      || (desc_new.resample == 2'd2 && (desc_new.width[0] || desc_new.height[0]));
+  assign refuse = desc_q.kind > 3'd4 || desc_q.resample == 2'd3
+      || (!norm && (desc_q.channels_b != '0 || desc_q.silu || desc_q.affine != '0))
+      || (from_state && desc_q.channels_a > 16'd4)
+      || (!to_stream && (desc_q.sums || desc_q.plane_dest != '0))
+      || (!desc_q.sums && desc_q.sums_base != '0)
+      || (desc_q.channels_b == '0 && (desc_q.stream_b != '0 || desc_q.plane_b != '0))
+      || (mean && (desc_q.width[0] || desc_q.height[0]));
 
   logic busy;  // anything of the running descriptor is on its way
   logic walk_start;
@@ -129,16 +129,21 @@ module prep_unit
         Idle:
         if (desc_valid_i) begin
           state_q <= Head;
-          refused_q <= refuse;
-          head_wanted_q <= !refuse && (desc_new.kind == 3'd0 || desc_new.kind == 3'd1 || desc_new.kind == 3'd3);
-          head_asked_q <= 1'b0;
+          refused_q <= 1'b0;
         end
         Head: begin
-          state_q <= refused_q || flush_i ? Done : Size;
-          error_o <= refused_q;
-          if (refused_q || flush_i) head_wanted_q <= 1'b0;
+          state_q <= Size;
+          refused_q <= refuse;
+          head_wanted_q <= norm || desc_q.kind == 3'd1 || from_state;
+          head_asked_q <= 1'b0;
         end
-        Size: if (walk_start) state_q <= Run;
+        Size: begin
+          if (walk_start) state_q <= Run;
+          if (walk_start && refused_q) begin
+            state_q <= Done;
+            error_o <= 1'b1;
+          end
+        end
         Run:  if (!busy) state_q <= Done;
         Done: begin
           state_q <= Idle;
@@ -220,7 +225,7 @@ module prep_unit
   ) u_walk (
       .clk_i,
       .rst_ni,
-      .start_i(walk_start),
+      .start_i(walk_start && !refused_q),
       .stop_i(flush_i),
       .go_i(walk_go_q),
       .busy_o(walk_busy),
@@ -244,29 +249,47 @@ module prep_unit
       .block_o(walked.slot.block)
   );
 
+  // Nobody asks these buffers whether they have room: whoever fills one holds credits for its places.
+  logic [5:0] fits;
+  logic [4:0] slots_count;
+  logic [1:0][$clog2(Pending+1)-1:0] unused_count;
+  logic [$clog2(2*Pending+1)-1:0] unused_map_count;
+  logic [1:0][$clog2(Results+1)-1:0] unused_result_count;
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) walk_valid |-> fits[0])
+  else $error("%m: a slot is lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) issue_pop |-> fits[1])
+  else $error("%m: a slot is lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) stream_rvalid_i || state_rvalid_i |-> fits[2])
+  else $error("%m: a word is lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) affine_rvalid_i |-> fits[3])
+  else $error("%m: maps are lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) enter && slot.last |-> fits[4])
+  else $error("%m: a place is lost");
+  assert property (@(posedge clk_i) disable iff (!rst_ni) result_push |-> fits[5])
+  else $error("%m: a result is lost");
+`endif
+
   // The walk looks at the buffer's level a cycle late and has two slots under way: 10 + 3 of 16 places.
   logic issue_valid, issue_pop;
-  logic [4:0] walked_q;
-  prep_fifo #(
+  fifo #(
       .Width($bits(issue_slot_t)),
       .Depth(16)
   ) u_slots (
       .clk_i,
       .rst_ni,
-      .push_i(walk_valid),
-      .wdata_i(walked),
-      .pop_i(issue_pop),
-      .valid_o(issue_valid),
-      .rdata_o(issue)
+      .clear_i(1'b0),
+      .in_valid_i(walk_valid),
+      .in_ready_o(fits[0]),
+      .in_data_i(walked),
+      .out_valid_o(issue_valid),
+      .out_ready_i(issue_pop),
+      .out_data_o(issue),
+      .count_o(slots_count)
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      walked_q  <= '0;
-      walk_go_q <= 1'b0;
-    end else begin
-      walked_q  <= walked_q + 5'(walk_valid) - 5'(issue_pop);
-      walk_go_q <= walked_q < 5'd10;
-    end
+    if (!rst_ni) walk_go_q <= 1'b0;
+    else walk_go_q <= slots_count < 5'd10;
   end
 
   // ---------------------------------------------------------------- issue of reads
@@ -304,32 +327,38 @@ module prep_unit
 
   slot_t slot;
   logic slot_valid;
-  prep_fifo #(
+  fifo #(
       .Width($bits(slot_t)),
       .Depth(Pending)
   ) u_waiting (
       .clk_i,
       .rst_ni,
-      .push_i(issue_pop),
-      .wdata_i(issue.slot),
-      .pop_i(enter),
-      .valid_o(slot_valid),
-      .rdata_o(slot)
+      .clear_i(1'b0),
+      .in_valid_i(issue_pop),
+      .in_ready_o(fits[1]),
+      .in_data_i(issue.slot),
+      .out_valid_o(slot_valid),
+      .out_ready_i(enter),
+      .out_data_o(slot),
+      .count_o(unused_count[0])
   );
 
   logic word_valid;
   logic [WordBits-1:0] word_data;
-  prep_fifo #(
+  fifo #(
       .Width(WordBits),
       .Depth(Pending)
   ) u_words (
       .clk_i,
       .rst_ni,
-      .push_i(stream_rvalid_i || state_rvalid_i),
-      .wdata_i(state_rvalid_i ? WordBits'(state_rdata_i) : WordBits'(stream_rdata_i)),
-      .pop_i(enter && slot.read),
-      .valid_o(word_valid),
-      .rdata_o(word_data)
+      .clear_i(1'b0),
+      .in_valid_i(stream_rvalid_i || state_rvalid_i),
+      .in_ready_o(fits[2]),
+      .in_data_i(state_rvalid_i ? WordBits'(state_rdata_i) : WordBits'(stream_rdata_i)),
+      .out_valid_o(word_valid),
+      .out_ready_i(enter && slot.read),
+      .out_data_o(word_data),
+      .count_o(unused_count[1])
   );
 
   // Maps leave their buffer three cycles after their slot has entered, with its values: more places, a count of its own.
@@ -337,17 +366,20 @@ module prep_unit
   logic affine_pop, affine_here_q;
   logic [5:0] affine_count_q, affine_count_d;
   affine_t [I-1:0] affine;
-  prep_fifo #(
+  fifo #(
       .Width(I * $bits(affine_t)),
       .Depth(2 * Pending)
   ) u_maps (
       .clk_i,
       .rst_ni,
-      .push_i(affine_rvalid_i),
-      .wdata_i(affine_rdata_i),
-      .pop_i(affine_pop),
-      .valid_o(unused_valid[0]),
-      .rdata_o(affine)
+      .clear_i(1'b0),
+      .in_valid_i(affine_rvalid_i),
+      .in_ready_o(fits[3]),
+      .in_data_i(affine_rdata_i),
+      .out_valid_o(unused_valid[0]),
+      .out_ready_i(affine_pop),
+      .out_data_o(affine),
+      .count_o(unused_map_count)
   );
   assign affine_count_d = affine_count_q + 6'(affine_rvalid_i) - 6'(enter && norm);
   always_ff @(posedge clk_i) begin
@@ -530,17 +562,20 @@ module prep_unit
 
   logic take, result_valid, result_push;
   logic [I-1:0][15:0] result_in, result;
-  prep_fifo #(
+  fifo #(
       .Width($bits(place_t)),
       .Depth(Results)
   ) u_places (
       .clk_i,
       .rst_ni,
-      .push_i(enter && slot.last),
-      .wdata_i(place_in),
-      .pop_i(take),
-      .valid_o(unused_valid[1]),  // there before its result
-      .rdata_o(place)
+      .clear_i(1'b0),
+      .in_valid_i(enter && slot.last),
+      .in_ready_o(fits[4]),
+      .in_data_i(place_in),
+      .out_valid_o(unused_valid[1]),
+      .out_ready_i(take),
+      .out_data_o(place),
+      .count_o(unused_result_count[0])
   );
 
   always_comb begin
@@ -552,17 +587,20 @@ module prep_unit
       result_push = valid_q[3] && last_q[3];
     end
   end
-  prep_fifo #(
+  fifo #(
       .Width(I * 16),
       .Depth(Results)
   ) u_results (
       .clk_i,
       .rst_ni,
-      .push_i(result_push),
-      .wdata_i(result_in),
-      .pop_i(take),
-      .valid_o(result_valid),
-      .rdata_o(result)
+      .clear_i(1'b0),
+      .in_valid_i(result_push),
+      .in_ready_o(fits[5]),
+      .in_data_i(result_in),
+      .out_valid_o(result_valid),
+      .out_ready_i(take),
+      .out_data_o(result),
+      .count_o(unused_result_count[1])
   );
 
   logic operand_we_q, stream_we_q, group_q;
