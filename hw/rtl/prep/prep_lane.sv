@@ -1,6 +1,6 @@
 // One lane of `prep`: affine map to Q10, SiLU, quantisation, mean of four operands.
 //
-// `x_i` and the map come together, `first_i` of the same value 16 cycles after them; the operand follows 18 cycles after
+// `x_i` and the map come together, `valid_i` and `first_i` of the same value 16 cycles after them; the operand follows 18 cycles after
 // `x_i`. The first product also squares values for the channel sums, 2 cycles after `x_i`.
 module prep_lane (
     input logic clk_i,
@@ -16,6 +16,7 @@ module prep_lane (
     input logic signed [31:0] b_i,
     input logic [31:0]        half_i,   // 2^(shift - 1), or 0
     input logic [4:0]         shift_i,
+    input logic               valid_i,
     input logic               first_i,
 
     output logic signed [31:0] product_o,  // x a + b + half
@@ -65,7 +66,7 @@ module prep_lane (
   // mean
   logic signed [9:0] sum17_q;
   always_ff @(posedge clk_i) begin
-    sum17_q <= (first_i ? {8'b0, mean_i, 1'b0} : sum17_q) + 10'(q16_q);
+    if (valid_i) sum17_q <= (first_i ? {8'b0, mean_i, 1'b0} : sum17_q) + 10'(q16_q);
     operand_o <= mean_i ? sum17_q[9:2] : sum17_q[7:0];
   end
 

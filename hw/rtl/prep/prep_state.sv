@@ -1,6 +1,6 @@
 // The four lanes of a state word as 15-bit numbers of two planes: mean of four pixels, right by `shift`, rounded, clamped.
 //
-// `x_i` with `first_i` and `last_i`; `value_o` follows 6 cycles later and is right behind a `last_i`.
+// `x_i` with `valid_i` and `first_i`; `value_o` follows 6 cycles later, right behind the last of four.
 module prep_state #(
     localparam int unsigned Lanes = 4
 ) (
@@ -8,6 +8,7 @@ module prep_state #(
 
     input logic        mean_i,   // stable
     input logic [4:0]  shift_i,  // stable
+    input logic        valid_i,
     input logic        first_i,
 
     input  logic [Lanes-1:0][31:0] x_i,
@@ -25,7 +26,7 @@ module prep_state #(
     logic signed [32:0] r3_q, t4_q, t5_q;
     logic signed [15:0] v6_q;
     always_ff @(posedge clk_i) begin
-      sum1_q <= (first_i ? {32'b0, mean_i, 1'b0} : sum1_q) + 34'($signed(x_i[l]));
+      if (valid_i) sum1_q <= (first_i ? {32'b0, mean_i, 1'b0} : sum1_q) + 34'($signed(x_i[l]));
       x2_q <= mean_i ? sum1_q[33:2] : sum1_q[31:0];
       r3_q <= 33'(x2_q) + $signed({1'b0, half_q});
       t4_q <= r3_q >>> shift_i[2:0];

@@ -440,7 +440,10 @@ module prep_unit
     x1_q <= word0_q[select0_q*(I*16)+:I*16];
     // S2, S3: the mean of values
     for (int unsigned i = 0; i < I; i++) begin
-      sum2_q[i] <= (first_q[1] || !mean_values ? {16'b0, mean_values, 1'b0} : sum2_q[i]) + {{2{x1_q[i][15]}}, x1_q[i]};
+      if (valid_q[1]) begin
+        sum2_q[i] <= (first_q[1] || !mean_values ? {16'b0, mean_values, 1'b0} : sum2_q[i])
+            + {{2{x1_q[i][15]}}, x1_q[i]};
+      end
     end
     x3_q <= x3_d;
   end
@@ -478,6 +481,7 @@ module prep_unit
         .b_i(b3_q),
         .half_i(half3_q),
         .shift_i(shift3_q),
+        .valid_i(valid_q[19]),
         .first_i(first_q[19] || !mean),
         .product_o(product5[i]),
         .operand_o(operand21[i])
@@ -491,6 +495,7 @@ module prep_unit
       .clk_i,
       .mean_i(mean),
       .shift_i(head_q.shift[4:0]),
+      .valid_i(valid_q[0]),
       .first_i(first_q[0] || !mean),
       .x_i(word0_q[127:0]),
       .value_o(state6)

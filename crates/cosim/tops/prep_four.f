@@ -1,0 +1,1 @@
+--top-module prep_unit -GP=4 -GO=16 -GI=4

@@ -1,0 +1,1 @@
+--top-module prep_unit -GP=4 -GO=8 -GI=8

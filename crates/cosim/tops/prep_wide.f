@@ -1,0 +1,1 @@
+--top-module prep_unit -GP=8 -GO=32 -GI=16
