@@ -1,1 +1,46 @@
 //! From a quantised model to a program for the accelerator.
+//!
+//! [`compile`] takes a network with its parameters, steps and sampler to descriptors
+//! ([`diffuser_isa`]) and a memory image. The passes, one a file:
+//!
+//! ```text
+//! lower     graph -> layers of the accelerator's units
+//! fuse      upsampling into convolutions, channel sums into what makes a stream
+//! order     shortcuts early
+//! allocate  lives -> addresses of streams, operands, K and V, affine maps, sums
+//! tile      convolutions -> descriptors of some tiles of output channels
+//! weights   weights -> words of the weight memory
+//! records   what changes with the step -> parameter blocks
+//! schedule  program order; loads as early as there is room, into the next pass too
+//! waits     reads and writes -> waits and chains
+//! encode    descriptors -> bytes
+//! ```
+//!
+//! What the operations do and what the compiler must see to is in `docs/isa.md`. This crate does not
+//! know who runs the program.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod allocate;
+mod compile;
+mod encode;
+mod error;
+mod fuse;
+mod layer;
+mod listing;
+mod lower;
+mod operations;
+mod order;
+mod records;
+mod ring;
+mod schedule;
+mod target;
+mod tile;
+mod waits;
+mod weights;
+
+pub use compile::{Compiled, Source, Stage, compile, stage};
+pub use error::CompileError;
+pub use schedule::DataLayout;
+pub use target::{Memory, Shape, Target};

@@ -1,0 +1,304 @@
+//! Pass `allocate`: where every stream, operand, K and V, affine map and channel sum lies.
+//!
+//! Before: values are names. After: each has the address of its first word, and values that live at the
+//! same time do not overlap. Lives are counted in layers, from the one that writes a value to the last
+//! that reads it. A convolution writes over its residual where nothing reads that later, an attention
+//! over its Q.
+//!
+//! What is free is taken again only some layers later where there is room for that (`SLACK`), so that
+//! a unit that works ahead of another seldom waits for memory.
+
+use std::collections::BTreeMap;
+
+use crate::error::CompileError;
+use crate::layer::{Layers, Value, Work};
+use crate::target::{Memory, Target};
+
+/// Layers that a value is kept longer than needed, where it fits; tried one after the other.
+const SLACK: [usize; 4] = [3, 2, 1, 0];
+
+/// Words that are wanted from layer `first` to layer `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Number of words, at least 1.
+    pub size: usize,
+    /// First layer.
+    pub first: usize,
+    /// Last layer.
+    pub last: usize,
+}
+
+impl Request {
+    fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Addresses for requests, in their order: each the lowest that is free throughout its life, given
+/// first to those that come first in `order`.
+fn first_fit(requests: &[Request], order: &[usize]) -> Vec<usize> {
+    let mut addresses = vec![0; requests.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    for &i in order {
+        let request = requests[i];
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&j| requests[j].meets(&request))
+            .map(|&j| (addresses[j], addresses[j] + requests[j].size))
+            .collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for (start, end) in taken {
+            if start >= at + request.size {
+                break;
+            }
+            at = at.max(end);
+        }
+        addresses[i] = at;
+        placed.push(i);
+    }
+    addresses
+}
+
+fn peak(requests: &[Request], addresses: &[usize]) -> usize {
+    let ends = requests.iter().zip(addresses).map(|(r, a)| a + r.size);
+    ends.max().unwrap_or(0)
+}
+
+/// Addresses for requests: the better of first fit in order of time and in order of size.
+/// Returns them with the words that are taken in all.
+#[must_use]
+pub fn fit(requests: &[Request]) -> (Vec<usize>, usize) {
+    let mut by_time: Vec<usize> = (0..requests.len()).collect();
+    by_time.sort_by_key(|&i| requests[i].first);
+    let mut by_size = by_time.clone();
+    by_size.sort_by_key(|&i| std::cmp::Reverse(requests[i].size));
+    let mut by_area = by_time.clone();
+    by_area.sort_by_key(|&i| {
+        let r = requests[i];
+        std::cmp::Reverse(r.size * (r.last - r.first + 1))
+    });
+    let tries = [by_time, by_size, by_area].map(|order| {
+        let addresses = first_fit(requests, &order);
+        let peak = peak(requests, &addresses);
+        (addresses, peak)
+    });
+    let best = tries.into_iter().min_by_key(|(_, peak)| *peak);
+    best.unwrap_or_default()
+}
+
+/// Where values lie.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    addresses: BTreeMap<Value, usize>,
+    /// Words of each memory that are taken at most (K and V alone of the weight memory).
+    pub taken: BTreeMap<Memory, usize>,
+}
+
+impl Places {
+    /// First word (row, entry) of a value.
+    ///
+    /// # Panics
+    /// When no layer writes it.
+    #[must_use]
+    pub fn of(&self, value: Value) -> usize {
+        self.addresses[&value]
+    }
+}
+
+/// A value with those that take its place one after the other.
+struct Group {
+    values: Vec<Value>,
+    request: Request,
+}
+
+/// Run the pass. K and V lie at the end of the weight memory.
+///
+/// # Errors
+/// [`CompileError::Memory`] with the layer at which most is needed.
+pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, CompileError> {
+    let groups = groups(layers, target);
+    let mut places = Places::default();
+    for memory in [
+        Memory::Stream,
+        Memory::Operand,
+        Memory::Weight,
+        Memory::Affine,
+        Memory::Sums,
+    ] {
+        let own: Vec<&Group> = groups
+            .iter()
+            .filter(|g| g.values[0].memory() == memory)
+            .collect();
+        let capacity = target.words(memory);
+        // K and V leave as much as they can to weights
+        let slacks = if memory == Memory::Weight {
+            &SLACK[SLACK.len() - 1..]
+        } else {
+            &SLACK[..]
+        };
+        let tries = slacks.iter().map(|slack| {
+            let requests: Vec<Request> = own
+                .iter()
+                .map(|g| Request {
+                    last: g.request.last + slack,
+                    ..g.request
+                })
+                .collect();
+            fit(&requests)
+        });
+        let Some((addresses, taken)) = tries
+            .into_iter()
+            .find_or_last(|(_, taken)| *taken <= capacity)
+        else {
+            continue;
+        };
+        if taken > capacity {
+            let requests: Vec<Request> = own.iter().map(|g| g.request).collect();
+            return Err(CompileError::Memory {
+                layer: layers.list[fullest(&requests)].name.clone(),
+                memory,
+                target: target.name.into(),
+                needed: taken as u64,
+                available: capacity as u64,
+            });
+        }
+        let base = if memory == Memory::Weight {
+            capacity - taken
+        } else {
+            0
+        };
+        for (group, address) in own.iter().zip(addresses) {
+            for &value in &group.values {
+                places.addresses.insert(value, base + address);
+            }
+        }
+        places.taken.insert(memory, taken);
+    }
+    Ok(places)
+}
+
+trait FindOrLast: Iterator {
+    /// The first item that fulfils the condition, or else the last.
+    fn find_or_last(self, condition: impl Fn(&Self::Item) -> bool) -> Option<Self::Item>;
+}
+
+impl<I: Iterator> FindOrLast for I {
+    fn find_or_last(self, condition: impl Fn(&I::Item) -> bool) -> Option<I::Item> {
+        let mut last = None;
+        for item in self {
+            if condition(&item) {
+                return Some(item);
+            }
+            last = Some(item);
+        }
+        last
+    }
+}
+
+/// The layer at which most words are taken.
+fn fullest(requests: &[Request]) -> usize {
+    let at = |layer: usize| -> usize {
+        let living = requests
+            .iter()
+            .filter(|r| (r.first..=r.last).contains(&layer));
+        living.map(|r| r.size).sum()
+    };
+    let firsts = requests.iter().map(|r| r.first);
+    firsts.max_by_key(|&layer| at(layer)).unwrap_or(0)
+}
+
+fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last_read: BTreeMap<Value, usize> = BTreeMap::new();
+    for (i, layer) in layers.list.iter().enumerate() {
+        for value in layer.reads() {
+            last_read.insert(value, i);
+        }
+    }
+    for (i, layer) in layers.list.iter().enumerate() {
+        for value in layer.writes() {
+            let last = last_read.get(&value).copied().unwrap_or(i).max(i);
+            let size = layers.size(value, target.shape).max(1);
+            let over = match (&layer.work, value) {
+                (Work::Attention(a), Value::Operand(_)) => Some(Value::Operand(a.inputs[0])),
+                (Work::Conv(c), Value::Stream(_)) => c.residual.map(Value::Stream),
+                _ => None,
+            };
+            let over = over.filter(|v| last_read.get(v) == Some(&i));
+            let group = over.and_then(|v| groups.iter_mut().find(|g| g.values.contains(&v)));
+            match group {
+                Some(group) => {
+                    group.values.push(value);
+                    group.request.last = last;
+                    group.request.size = group.request.size.max(size);
+                }
+                None => groups.push(Group {
+                    values: vec![value],
+                    request: Request {
+                        size,
+                        first: i,
+                        last,
+                    },
+                }),
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SplitMix64.
+    fn random(state: &mut u64, below: usize) -> usize {
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % below as u64) as usize
+    }
+
+    #[test]
+    fn what_lives_together_lies_apart() {
+        let mut state = 5;
+        for _ in 0..100 {
+            let requests: Vec<Request> = (0..1 + random(&mut state, 30))
+                .map(|_| {
+                    let first = random(&mut state, 20);
+                    Request {
+                        size: 1 + random(&mut state, 50),
+                        first,
+                        last: first + random(&mut state, 6),
+                    }
+                })
+                .collect();
+            let (addresses, taken) = fit(&requests);
+            for (i, a) in requests.iter().enumerate() {
+                assert!(addresses[i] + a.size <= taken);
+                for (j, b) in requests.iter().enumerate().take(i) {
+                    let apart = addresses[i] + a.size <= addresses[j]
+                        || addresses[j] + b.size <= addresses[i];
+                    assert!(!a.meets(b) || apart, "{a:?} {b:?}");
+                }
+            }
+            let layer = fullest(&requests);
+            let living = requests
+                .iter()
+                .filter(|r| r.first <= layer && layer <= r.last);
+            assert!(taken >= living.map(|r| r.size).sum());
+        }
+    }
+
+    #[test]
+    fn a_hole_is_used_before_the_end() {
+        let request = |size, first, last| Request { size, first, last };
+        let requests = [
+            request(4, 0, 9),
+            request(2, 0, 3),
+            request(4, 0, 9),
+            request(2, 4, 9),
+        ];
+        assert_eq!(first_fit(&requests, &[0, 1, 2, 3]), [0, 4, 6, 4]);
+    }
+}

@@ -1,0 +1,266 @@
+//! All passes one after the other.
+
+use diffuser_isa::Descriptor;
+use diffuser_model::graph::{Graph, TensorId};
+use diffuser_model::quantised::NodeParams;
+use diffuser_model::step::StepParams;
+use diffuser_spec::sampler::Step;
+
+use crate::allocate::{Places, allocate};
+use crate::encode::{assemble, encode};
+use crate::error::CompileError;
+use crate::fuse::fuse;
+use crate::layer::{Layers, Value};
+use crate::listing::listing;
+use crate::lower::lower;
+use crate::order::order;
+use crate::records::RecordLayout;
+use crate::schedule::{DataLayout, schedule};
+use crate::target::{Memory, Target};
+use crate::tile::tile;
+use crate::waits::waits;
+
+/// What is compiled: a network, and what a schedule and a class make of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The network.
+    pub graph: &'a Graph,
+    /// Parameters of its nodes.
+    pub nodes: &'a [NodeParams],
+    /// What changes with the time step, a step each ([`diffuser_model::prepare`]).
+    pub steps: &'a [StepParams],
+    /// Coefficients of the sampler, a step each.
+    pub sampling: &'a [Step],
+}
+
+/// A pass, to look at what it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// [`crate::lower`].
+    Lower,
+    /// [`crate::fuse`].
+    Fuse,
+    /// [`crate::order`].
+    Order,
+    /// [`crate::tile`].
+    Tile,
+    /// The finished program.
+    Program,
+}
+
+impl Stage {
+    /// All, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Lower,
+        Self::Fuse,
+        Self::Order,
+        Self::Tile,
+        Self::Program,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lower => "lower",
+            Self::Fuse => "fuse",
+            Self::Order => "order",
+            Self::Tile => "tile",
+            Self::Program => "program",
+        }
+    }
+}
+
+/// A program for one target, and its memory image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// What it was compiled for.
+    pub target: Target,
+    /// Descriptors in order.
+    pub program: Vec<Descriptor>,
+    /// The same as bytes, 64 a descriptor.
+    pub program_bytes: Vec<u8>,
+    /// What lies at the data's base: room for the states and the pixels, then the weights.
+    pub data: Vec<u8>,
+    /// Where states and pixels lie in `data`.
+    pub layout: DataLayout,
+    /// The steps' records, one behind the other.
+    pub records: Vec<u8>,
+    /// Bytes from one record to the next.
+    pub stride: usize,
+    /// Number of steps.
+    pub steps: usize,
+    /// Rows, columns and channels of the image.
+    pub image: [usize; 3],
+    /// Names of the graph's nodes: a descriptor's tag is an index here.
+    pub names: Vec<String>,
+    /// Words of each memory that are taken at most.
+    pub taken: Vec<(Memory, usize)>,
+    record_layout: RecordLayout,
+    layers: Layers,
+    places: Places,
+}
+
+/// Compile a network for a target.
+///
+/// # Errors
+/// What does not fit the target, or what it has no operation for, by the name of the layer.
+pub fn compile(source: &Source, target: &Target) -> Result<Compiled, CompileError> {
+    let Source {
+        graph,
+        nodes,
+        steps,
+        sampling,
+    } = *source;
+    let Some(first) = steps.first() else {
+        return Err(CompileError::mismatch("there is no step"));
+    };
+    if nodes.len() != graph.nodes.len() || steps.iter().any(|s| s.nodes.len() != nodes.len()) {
+        return Err(CompileError::mismatch(
+            "parameters and steps are not those of the graph's nodes",
+        ));
+    }
+    if graph.nodes.len() >= crate::schedule::NO_NODE as usize {
+        return Err(CompileError::mismatch(format!(
+            "the graph has {} nodes, at most {} are possible",
+            graph.nodes.len(),
+            crate::schedule::NO_NODE
+        )));
+    }
+    let layers = layers(graph, first, target, Stage::Order)?;
+    let places = allocate(&layers, target)?;
+    let layers = tiled(layers, &places, target)?;
+    let noise = sampling.iter().any(|s| s.next[4] != 0);
+    let schedule = schedule(graph, nodes, &layers, &places, target, noise)?;
+    let records = schedule.records.encode(steps, sampling)?;
+    let program = assemble(&waits(&schedule, target));
+    let names: Vec<String> = graph.nodes.iter().map(|n| n.name.clone()).collect();
+    let program_bytes = encode(&program, &names)?;
+    let image = &graph.tensors[Graph::INPUT];
+    Ok(Compiled {
+        target: *target,
+        program,
+        program_bytes,
+        data: schedule.data,
+        layout: schedule.layout,
+        records,
+        stride: schedule.records.stride,
+        steps: steps.len(),
+        image: [image.height, image.width, image.channels],
+        names,
+        taken: places.taken.iter().map(|(&m, &n)| (m, n)).collect(),
+        record_layout: schedule.records,
+        layers,
+        places,
+    })
+}
+
+/// What a pass before the finished program leaves, as text.
+///
+/// # Errors
+/// As [`compile`].
+pub fn stage(source: &Source, target: &Target, stage: Stage) -> Result<String, CompileError> {
+    let Some(first) = source.steps.first() else {
+        return Err(CompileError::mismatch("there is no step"));
+    };
+    match stage {
+        Stage::Lower | Stage::Fuse | Stage::Order => {
+            Ok(layers(source.graph, first, target, stage)?.to_string())
+        }
+        Stage::Tile => Ok(compile(source, target)?.layers.to_string()),
+        Stage::Program => Ok(compile(source, target)?.listing()),
+    }
+}
+
+fn layers(
+    graph: &Graph,
+    step: &StepParams,
+    target: &Target,
+    until: Stage,
+) -> Result<Layers, CompileError> {
+    let mut layers = lower(graph, step, target.shape)?;
+    if until != Stage::Lower {
+        fuse(&mut layers);
+    }
+    if ![Stage::Lower, Stage::Fuse].contains(&until) {
+        order(&mut layers);
+    }
+    Ok(layers)
+}
+
+fn tiled(mut layers: Layers, places: &Places, target: &Target) -> Result<Layers, CompileError> {
+    let cached = places.taken.get(&Memory::Weight).copied().unwrap_or(0);
+    tile(&mut layers, target, target.weight - cached)?;
+    Ok(layers)
+}
+
+impl Compiled {
+    /// The program as text.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        listing(&self.program, &self.names)
+    }
+
+    /// Records of other steps of the same network: another class, another schedule. The program
+    /// stays valid for them unless it adds no noise and they do.
+    ///
+    /// # Errors
+    /// Where the steps do not fit the network.
+    pub fn encode_records(
+        &self,
+        steps: &[StepParams],
+        sampling: &[Step],
+    ) -> Result<Vec<u8>, CompileError> {
+        self.record_layout.encode(steps, sampling)
+    }
+
+    /// First word of a stream in the stream memory; none for a tensor that is no stream.
+    #[must_use]
+    pub fn stream_place(&self, tensor: TensorId) -> Option<usize> {
+        let is_stream = self.layers.streams.contains_key(&tensor);
+        is_stream.then(|| self.places.of(Value::Stream(tensor)))
+    }
+
+    /// A start state (height x width x channels, Q24) as it goes to [`DataLayout::state_in`].
+    ///
+    /// # Panics
+    /// When `state` has not the size of the image.
+    #[must_use]
+    pub fn state_bytes(&self, state: &[i32]) -> Vec<u8> {
+        let [height, width, channels] = self.image;
+        assert_eq!(
+            state.len(),
+            height * width * channels,
+            "values of the state"
+        );
+        let mut bytes = Vec::with_capacity(16 * height * width);
+        for pixel in state.chunks_exact(channels) {
+            for c in 0..4 {
+                let value = pixel.get(c).copied().unwrap_or(0);
+                bytes.extend(value.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// The inverse of [`Compiled::state_bytes`].
+    #[must_use]
+    pub fn state_of(&self, bytes: &[u8]) -> Vec<i32> {
+        let channels = self.image[2];
+        let value = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        bytes
+            .chunks_exact(16)
+            .flat_map(|pixel| pixel.chunks_exact(4).take(channels).map(value))
+            .collect()
+    }
+
+    /// Pixels (height x width x channels) of what lies at [`DataLayout::pixels_out`].
+    #[must_use]
+    pub fn pixels_of(&self, bytes: &[u8]) -> Vec<u8> {
+        let channels = self.image[2];
+        bytes
+            .chunks_exact(4)
+            .flat_map(|pixel| pixel[..channels].to_vec())
+            .collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Pass `tile`: convolutions cut into descriptors of some tiles of output channels.
+//!
+//! Before: each convolution is one descriptor of all its tiles. After: each descriptor's weights take at
+//! most a part of the weight memory's share for weights, so that the next one's are loaded while it runs,
+//! and its parameters at most a part of the parameter memory.
+
+use std::ops::Range;
+
+use crate::error::CompileError;
+use crate::layer::{ConvWork, Layers, Work};
+use crate::target::{Memory, Shape, Target};
+
+/// Parts of the share that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
+/// descriptors cost their start.
+const WEIGHT_PARTS: usize = 6;
+
+/// The same of the parameter memory.
+const PARAM_PARTS: usize = 4;
+
+/// Most tiles of a descriptor.
+const MAX_TILES: usize = 255;
+
+/// Words of the weight memory for one tile.
+#[must_use]
+pub fn tile_words(conv: &ConvWork, layers: &Layers, shape: Shape) -> usize {
+    conv.kernel * conv.kernel * layers.operands[&conv.input].blocks(shape)
+}
+
+/// Run the pass. `share` is how many words of the weight memory weights may take.
+///
+/// # Errors
+/// [`CompileError::Memory`] where a single tile does not fit.
+pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), CompileError> {
+    for index in 0..layers.list.len() {
+        let layer = &layers.list[index];
+        let Work::Conv(conv) = &layer.work else {
+            continue;
+        };
+        let words = tile_words(conv, layers, target.shape);
+        if words > share {
+            return Err(CompileError::Memory {
+                layer: layer.name.clone(),
+                memory: Memory::Weight,
+                target: target.name.into(),
+                needed: (words + target.weight - share) as u64,
+                available: target.weight as u64,
+            });
+        }
+        let by_weights = share / WEIGHT_PARTS / words;
+        let by_params = target.param / PARAM_PARTS / target.shape.outputs;
+        let most = by_weights.min(by_params).clamp(1, MAX_TILES);
+        let tiles = conv.lanes.len() / target.shape.outputs;
+        let parts = even_parts(tiles, tiles.div_ceil(most));
+        if let Work::Conv(conv) = &mut layers.list[index].work {
+            conv.parts = parts;
+        }
+    }
+    Ok(())
+}
+
+/// `0..count` in so many ranges whose lengths differ by at most one.
+fn even_parts(count: usize, parts: usize) -> Vec<Range<usize>> {
+    (0..parts)
+        .map(|i| i * count / parts..(i + 1) * count / parts)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_and_complete() {
+        for count in 1..40 {
+            for parts in 1..=count {
+                let ranges = even_parts(count, parts);
+                assert_eq!(ranges.len(), parts);
+                assert_eq!((ranges[0].start, ranges[parts - 1].end), (0, count));
+                assert!(ranges.windows(2).all(|w| w[0].end == w[1].start));
+                let lengths = ranges.iter().map(Range::len);
+                let (low, high) = (lengths.clone().min(), lengths.max());
+                assert!(high.unwrap() - low.unwrap() <= 1 && low.unwrap() >= 1);
+            }
+        }
+    }
+}
