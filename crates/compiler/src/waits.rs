@@ -300,7 +300,10 @@ impl Clocks {
     /// retired all but the last of them and started that.
     fn waited(&self, unit: usize, count: i64, chained: bool) -> Counts {
         let starts = &self.starts[unit];
-        let Some(start) = usize::try_from(count - 1).ok().and_then(|i| starts.get(i)) else {
+        let Some(start) = usize::try_from(count.saturating_sub(1))
+            .ok()
+            .and_then(|i| starts.get(i))
+        else {
             return [0; UNITS];
         };
         let mut known = *start;
