@@ -55,8 +55,56 @@ pub fn ports(header: &str) -> Result<Vec<Port>> {
     Ok(all)
 }
 
+/// An array inside of a top that a test can look at: `tops/*.vlt` made it public, `--flatten` put it into the root.
+pub struct Memory {
+    /// In C++.
+    member: String,
+    /// As SystemVerilog writes it, below the top.
+    path: String,
+    /// Bits.
+    width: usize,
+    /// Words.
+    depth: usize,
+}
+
+/// The arrays of names `mem` and `mem_q`, from lines such as
+/// `VlUnpacked<VlWide<4>/*127:0*/, 1024> core__DOT__u_state__DOT__mem_q;`.
+pub fn memories(root: &str) -> Result<Vec<Memory>> {
+    let mut all = Vec::new();
+    for line in root.lines().map(str::trim) {
+        let Some(rest) = line.strip_prefix("VlUnpacked<") else {
+            continue;
+        };
+        let parts = (|| {
+            let (range, rest) = rest.split_once("/*")?.1.split_once("*/, ")?;
+            let (depth, member) = rest.split_once("> ")?;
+            Some((range.split_once(':')?.0, depth, member.strip_suffix(';')?))
+        })();
+        let Some((high, depth, member)) = parts else {
+            continue;
+        };
+        let path = member
+            .replace("__DOT__", ".")
+            .replace("__BRA__", "[")
+            .replace("__KET__", "]");
+        let Some((_, path)) = path.split_once('.') else {
+            continue;
+        };
+        if path.ends_with(".mem_q") || path.ends_with(".mem") {
+            let (member, path) = (member.to_owned(), path.to_owned());
+            all.push(Memory {
+                member,
+                path,
+                width: high.parse::<usize>()? + 1,
+                depth: depth.parse()?,
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// C functions: make, delete, eval, the address and size of a port, and waveforms.
-pub fn shim(name: &str, ports: &[Port]) -> String {
+pub fn shim(name: &str, ports: &[Port], memories: &[Memory]) -> String {
     let mut cases = String::new();
     for (i, port) in ports.iter().enumerate() {
         let port = &port.name;
@@ -65,13 +113,22 @@ pub fn shim(name: &str, ports: &[Port]) -> String {
             "    case {i}: *size = sizeof(top->{port}); return &top->{port};"
         );
     }
+    let mut arrays = String::new();
+    for (i, memory) in memories.iter().enumerate() {
+        let member = &memory.member;
+        let _ = writeln!(
+            arrays,
+            "    case {i}: *size = sizeof(root->{member}[0]); return &root->{member}[0];"
+        );
+    }
     include_str!("shim.cpp.in")
         .replace("NAME", name)
         .replace("CASES", &cases)
+        .replace("ARRAYS", &arrays)
 }
 
 /// The Rust type.
-pub fn rust(name: &str, ports: &[Port]) -> String {
+pub fn rust(name: &str, ports: &[Port], memories: &[Memory]) -> String {
     let type_name: String = name.split('_').map(capital).collect();
     let mut functions = String::new();
     let mut clock = None;
@@ -98,10 +155,15 @@ pub fn rust(name: &str, ports: &[Port]) -> String {
             include_str!("tick.rs.in").replace("CLOCK", &clock.to_string())
         );
     }
+    let arrays: Vec<_> = memories
+        .iter()
+        .map(|m| format!("({:?}, {}, {})", m.path, m.width, m.depth))
+        .collect();
     let inputs: Vec<_> = ports.iter().map(|p| p.input.to_string()).collect();
     include_str!("top.rs.in")
         .replace("NAME", name)
         .replace("TYPE", &type_name)
+        .replace("ARRAYS", &arrays.join(", "))
         .replace("INPUTS", &inputs.join(", "))
         .replace("METHODS", &functions)
 }

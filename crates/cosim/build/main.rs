@@ -70,9 +70,14 @@ fn main() -> Result<()> {
         let folder = place.join(&top.name);
         let header = verilator.generate(top, &folder)?;
         let ports = bindings::ports(&fs::read_to_string(header)?)?;
-        write_if_changed(&folder.join("shim.cpp"), &bindings::shim(&top.name, &ports))?;
+        let root = folder.join(format!("V{}___024root.h", top.name));
+        let memories = bindings::memories(&fs::read_to_string(root)?)?;
+        write_if_changed(
+            &folder.join("shim.cpp"),
+            &bindings::shim(&top.name, &ports, &memories),
+        )?;
         verilator.compile(top, &folder)?;
-        source += &bindings::rust(&top.name, &ports);
+        source += &bindings::rust(&top.name, &ports, &memories);
         println!("cargo::rustc-cfg=top_{}", top.name);
         println!("cargo::rustc-link-search=native={}", folder.display());
         println!("cargo::rustc-link-lib=static=top_{}", top.name);

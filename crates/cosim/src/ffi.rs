@@ -1,4 +1,4 @@
-//! The only module that calls C: one Verilator model, reached through six functions that `build` writes for each top.
+//! The only module that calls C: one Verilator model, reached through seven functions that `build` writes for each top.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_ulonglong, c_void};
 use std::path::Path;
@@ -12,6 +12,7 @@ pub struct Functions {
     pub delete: unsafe extern "C" fn(Handle),
     pub eval: unsafe extern "C" fn(Handle),
     pub port: unsafe extern "C" fn(Handle, c_uint, *mut c_uint) -> *mut c_void,
+    pub memory: unsafe extern "C" fn(Handle, c_uint, *mut c_uint) -> *const c_void,
     pub trace: unsafe extern "C" fn(Handle, *const c_char) -> c_int,
     pub dump: unsafe extern "C" fn(Handle, c_ulonglong),
 }
@@ -110,6 +111,27 @@ impl Model {
         assert_eq!(size, size_of::<T::Stored>(), "size of port {port}");
         // SAFETY: as in `get`; `&mut self` makes the access the only one.
         unsafe { at.cast::<T::Stored>().write(value.to_stored()) }
+    }
+
+    /// Word `word` of array `memory`, which has `depth` words of `width` bits (the build script says so).
+    pub fn peek(&self, memory: usize, word: usize, (width, depth): (usize, usize)) -> Vec<u32> {
+        assert!(word < depth, "word {word} of {depth}");
+        let mut size = 0;
+        // SAFETY: `handle` lives, `size` outlives the call.
+        let at = unsafe { (self.functions.memory)(self.handle, memory as c_uint, &raw mut size) };
+        let size = size as usize;
+        assert!(size * 8 >= width && !at.is_null(), "array {memory}");
+        let mut bytes = vec![0; size.next_multiple_of(4)];
+        // SAFETY: the array has a word `word` (checked; its length comes from the C++ side's header), of `size` bytes.
+        unsafe {
+            at.cast::<u8>()
+                .add(word * size)
+                .copy_to(bytes.as_mut_ptr(), size)
+        }
+        bytes
+            .chunks(4)
+            .map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
+            .collect()
     }
 
     pub fn trace(&mut self, path: &Path) {

@@ -152,3 +152,27 @@ fn reads_see_all_earlier_writes_and_no_later_ones() {
 fn accesses_past_the_end_are_reported_and_write_nothing() {
     run(4, 200, true);
 }
+
+#[test]
+fn a_test_can_look_into_memories() {
+    let mut top = StreamMem::new();
+    top.set_rst_ni(false);
+    top.tick();
+    top.set_rst_ni(true);
+    top.set_we_i(1);
+    top.set_waddr_i(4 * 7 + 2);
+    top.set_wdata_i([0x1234_5678, 0x9abc_def0, 0, 0, 0, 0]);
+    top.set_wstrb_i(15);
+    top.tick();
+    top.set_we_i(0);
+    top.tick();
+    let bank = StreamMem::MEMORIES
+        .iter()
+        .position(|m| m.0.contains("gen_bank[2]"));
+    let bank = bank.expect("banks are visible");
+    assert_eq!(
+        (StreamMem::MEMORIES[bank].1, StreamMem::MEMORIES[bank].2),
+        (64, 24)
+    );
+    assert_eq!(top.peek(bank, 7), [0x1234_5678, 0x9abc_def0]);
+}

@@ -1,1 +1,2 @@
 -GReaders=4 -GWriters=3 -GAddrWidth=10 -GLanes=4 -GDepth=96 -GBanks=4
+--flatten crates/cosim/tops/memories.vlt
