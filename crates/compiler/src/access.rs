@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use diffuser_isa::{Op, Space};
 
+use crate::records::ALIGNMENT;
 use crate::target::{Memory, Target};
 
 /// Words of one memory that a descriptor reads or writes.
@@ -63,14 +64,16 @@ pub fn accesses(op: &Op, target: &Target) -> Vec<Access> {
             vec![access(memory, WRITE, l.address, l.words as usize)]
         }
         Op::Store(s) => {
-            let memory = if s.space == Space::Stream as u32 {
-                Memory::Stream
-            } else {
-                Memory::State
+            let (memory, bytes) = match s.space {
+                space if space == Space::Stream as u32 => (Memory::Stream, 2 * o),
+                space if space == Space::State as u32 => (Memory::State, 16),
+                _ => (Memory::State, 4),
             };
+            let words = s.words as usize;
+            let units = (words * bytes).div_ceil(ALIGNMENT);
             vec![
-                access(memory, READ, s.address, s.words as usize),
-                access(Memory::Ddr, WRITE, s.ddr, s.words as usize),
+                access(memory, READ, s.address, words),
+                access(Memory::Ddr, WRITE, s.ddr, units),
             ]
         }
         Op::Norm(n) => {

@@ -5,8 +5,7 @@
 //! that reads it. A convolution writes over its residual where nothing reads that later, an attention
 //! over its Q.
 //!
-//! What is free is taken again only some layers later where there is room for that (`SLACK`), so that
-//! a unit that works ahead of another seldom waits for memory.
+//! What is free is taken again only some layers later where there is room for that, so that a unit that works ahead of another seldom waits for memory.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +13,12 @@ use crate::error::CompileError;
 use crate::layer::{Layers, Value, Work};
 use crate::target::{Memory, Target};
 
-/// Layers that a value is kept longer than needed, where it fits; tried one after the other.
-const SLACK: [usize; 4] = [3, 2, 1, 0];
+/// Layers that a value is kept longer than needed, where there is room.
+const SLACK: usize = 4;
+
+/// Percent of a memory that may be wanted at once by values kept longer, tried one after the other:
+/// the less is wanted, the surer first fit finds room.
+const LIMITS: [usize; 5] = [100, 95, 90, 80, 70];
 
 /// Words that are wanted from layer `first` to layer `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,32 +134,21 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, CompileError
             .filter(|g| g.values[0].memory() == memory)
             .collect();
         let capacity = target.words(memory);
+        let exact: Vec<Request> = own.iter().map(|g| g.request).collect();
         // K and V leave as much as they can to weights
-        let slacks = if memory == Memory::Weight {
-            &SLACK[SLACK.len() - 1..]
+        let limits = if memory == Memory::Weight {
+            &[][..]
         } else {
-            &SLACK[..]
+            &LIMITS[..]
         };
-        let tries = slacks.iter().map(|slack| {
-            let requests: Vec<Request> = own
-                .iter()
-                .map(|g| Request {
-                    last: g.request.last + slack,
-                    ..g.request
-                })
-                .collect();
-            fit(&requests)
-        });
-        let Some((addresses, taken)) = tries
-            .into_iter()
-            .find_or_last(|(_, taken)| *taken <= capacity)
-        else {
-            continue;
-        };
+        let stretched = limits
+            .iter()
+            .map(|percent| fit(&stretch(&exact, capacity * percent / 100)))
+            .find(|(_, taken)| *taken <= capacity);
+        let (addresses, taken) = stretched.unwrap_or_else(|| fit(&exact));
         if taken > capacity {
-            let requests: Vec<Request> = own.iter().map(|g| g.request).collect();
             return Err(CompileError::Memory {
-                layer: layers.list[fullest(&requests)].name.clone(),
+                layer: layers.list[fullest(&exact)].name.clone(),
                 memory,
                 target: target.name.into(),
                 needed: taken as u64,
@@ -178,22 +170,28 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, CompileError
     Ok(places)
 }
 
-trait FindOrLast: Iterator {
-    /// The first item that fulfils the condition, or else the last.
-    fn find_or_last(self, condition: impl Fn(&Self::Item) -> bool) -> Option<Self::Item>;
-}
-
-impl<I: Iterator> FindOrLast for I {
-    fn find_or_last(self, condition: impl Fn(&I::Item) -> bool) -> Option<I::Item> {
-        let mut last = None;
-        for item in self {
-            if condition(&item) {
-                return Some(item);
-            }
-            last = Some(item);
-        }
-        last
+/// The same requests, each kept up to [`SLACK`] layers longer while no more than `limit` words are
+/// wanted at once.
+fn stretch(requests: &[Request], limit: usize) -> Vec<Request> {
+    let mut stretched = requests.to_vec();
+    let end = requests.iter().map(|r| r.last + 1).max().unwrap_or(0);
+    let mut wanted = vec![0; end];
+    for r in requests {
+        wanted[r.first..=r.last]
+            .iter_mut()
+            .for_each(|w| *w += r.size);
     }
+    for _ in 0..SLACK {
+        for r in &mut stretched {
+            if let Some(next) = wanted.get_mut(r.last + 1)
+                && *next + r.size <= limit
+            {
+                *next += r.size;
+                r.last += 1;
+            }
+        }
+    }
+    stretched
 }
 
 /// The layer at which most words are taken.

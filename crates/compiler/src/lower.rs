@@ -92,7 +92,7 @@ impl Lowering<'_> {
                         operand: node.output,
                     }),
                 );
-                self.prep(index, PrepKind::Norm { silu: norm.silu }, norm.resample);
+                self.prep(index, PrepKind::Norm { silu: norm.silu }, norm.resample)?;
             }
             Op::Quantise { resample } => {
                 let kind = match self.step.nodes.get(index) {
@@ -103,9 +103,9 @@ impl Lowering<'_> {
                     }
                     _ => return Err(kind_mismatch()),
                 };
-                self.prep(index, kind, *resample);
+                self.prep(index, kind, *resample)?;
             }
-            Op::Resample(resample) => self.prep(index, PrepKind::Stream, Some(*resample)),
+            Op::Resample(resample) => self.prep(index, PrepKind::Stream, Some(*resample))?,
             Op::Conv(conv) => self.conv(index, conv)?,
             Op::Attention(attention) => {
                 let heads = attention.heads;
@@ -140,8 +140,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn prep(&mut self, index: usize, kind: PrepKind, resample: Option<Resample>) {
+    fn prep(
+        &mut self,
+        index: usize,
+        kind: PrepKind,
+        resample: Option<Resample>,
+    ) -> Result<(), CompileError> {
         let node = &self.graph.nodes[index];
+        let [height, width] = self.size(node.inputs[0]);
+        if resample == Some(Resample::AveragePool2x) && (height % 2 == 1 || width % 2 == 1) {
+            let what = format!("the mean of 2x2 of {height} x {width}, expected even sizes");
+            return Err(CompileError::unsupported(&node.name, what));
+        }
         let info = &self.graph.tensors[node.output];
         let size = [info.height, info.width];
         if kind == PrepKind::Stream {
@@ -176,6 +186,7 @@ impl Lowering<'_> {
             sums: false,
         };
         self.push(index, Work::Prep(work));
+        Ok(())
     }
 
     /// The attention that reads a tensor, its number of heads, and as which input.

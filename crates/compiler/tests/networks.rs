@@ -3,8 +3,8 @@
 mod common;
 
 use common::model::random_model;
-use common::runner::check;
-use diffuser_compiler::Target;
+use common::runner::{check, prepared, steps};
+use diffuser_compiler::{Source, Target, compile};
 use diffuser_model::sampling::Sampler;
 
 /// One level, no attention: convolutions, norms, a shortcut over a concatenation.
@@ -63,4 +63,135 @@ fn class_conditional_with_four_channels() {
     );
     check(&model, &Target::SMALL, Sampler::Ddpm, Some(3));
     check(&model, &Target::ZU9EG, Sampler::Ddim, Some(0));
+}
+
+#[test]
+fn four_levels_down_to_one_pixel() {
+    let model = random_model(
+        r#"{"sample_size": 8, "block_out_channels": [8, 8, 16, 24], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 4, "attention_head_dim": 8, "downsample_padding": 1}"#,
+        5,
+        false,
+    );
+    check(&model, &Target::SMALL, Sampler::Ddim, None);
+    check(&model, &Target::ZU9EG, Sampler::DpmSolver, None);
+}
+
+#[test]
+fn attention_at_every_level_with_heads_of_three_channels() {
+    let model = random_model(
+        r#"{"sample_size": [4, 6], "block_out_channels": [9, 21], "layers_per_block": 1,
+        "in_channels": 2, "out_channels": 2,
+        "down_block_types": ["AttnDownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "AttnUpBlock2D"],
+        "norm_num_groups": 3, "attention_head_dim": 3, "downsample_padding": 1}"#,
+        6,
+        true,
+    );
+    check(&model, &Target::SMALL, Sampler::Ddpm, None);
+    check(&model, &Target::ZU9EG, Sampler::Ddim, None);
+}
+
+#[test]
+fn no_middle_block() {
+    let model = random_model(
+        r#"{"sample_size": 8, "block_out_channels": [12, 20], "layers_per_block": 1,
+        "down_block_types": ["ResnetDownsampleBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "ResnetUpsampleBlock2D"], "mid_block_type": null,
+        "norm_num_groups": 4, "downsample_padding": 0}"#,
+        7,
+        false,
+    );
+    check(&model, &Target::SMALL, Sampler::Ddpm, None);
+    check(&model, &Target::ZU9EG, Sampler::DpmSolver, None);
+}
+
+#[test]
+fn middle_attention_without_a_norm() {
+    // `UNetMidBlock2D` leaves the norm out here: Q, K and V read a quantised stream
+    let model = random_model(
+        r#"{"sample_size": 4, "block_out_channels": [32, 64], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D"], "num_class_embeds": 2,
+        "norm_num_groups": 8, "attention_head_dim": 24, "downsample_padding": 0,
+        "resnet_time_scale_shift": "scale_shift"}"#,
+        8,
+        false,
+    );
+    check(&model, &Target::SMALL, Sampler::Ddim, Some(1));
+    check(&model, &Target::ZU9EG, Sampler::Ddpm, Some(0));
+}
+
+#[test]
+fn weights_that_do_not_fit_are_loaded_in_every_pass() {
+    let model = random_model(
+        r#"{"sample_size": 8, "block_out_channels": [32, 96], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 8, "attention_head_dim": 32, "downsample_padding": 0}"#,
+        9,
+        true,
+    );
+    // memories as small as they may be: weights, parameters, streams and operands are tight
+    let tight = Target {
+        weight: 400,
+        param: 420,
+        affine: 192,
+        ..Target::SMALL
+    };
+    check(&model, &tight, Sampler::Ddpm, None);
+    let loads = |target: &Target| {
+        let (compiled, _) = prepared(&model, target, Sampler::Ddim, 1, None);
+        let program = compiled.program.iter();
+        let weights = |d: &&diffuser_isa::Descriptor| match d.op {
+            diffuser_isa::Op::Load(l) => [0, 5].contains(&l.space),
+            _ => false,
+        };
+        let body = program.skip_while(|d| !d.common.first);
+        body.filter(weights).count()
+    };
+    assert!(loads(&tight) > 30, "{}", loads(&tight));
+    // where all weights fit, they stay
+    let roomy = Target {
+        weight: 1 << 15,
+        ..Target::ZU9EG
+    };
+    assert_eq!(loads(&roomy), 0);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let model = random_model(PLAIN, 1, false);
+    let error = |target: &Target| {
+        let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
+        let source = Source {
+            graph: &model.graph,
+            nodes: &model.nodes,
+            steps: &steps,
+            sampling: &sampling,
+        };
+        compile(&source, target).expect_err("too small").to_string()
+    };
+    let small = Target::SMALL;
+    let messages = [
+        error(&Target {
+            stream: 100,
+            ..small
+        }),
+        error(&Target {
+            operand: 20,
+            ..small
+        }),
+        error(&Target {
+            weight: 10,
+            ..small
+        }),
+        error(&Target { param: 8, ..small }),
+        error(&Target { affine: 8, ..small }),
+        error(&Target { sums: 8, ..small }),
+        error(&Target { state: 60, ..small }),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
 }

@@ -17,13 +17,26 @@ const ROWS: usize = 2;
 /// First time steps of the rows.
 const STARTS: [u32; ROWS] = [0, 400];
 
-/// A model with random parameters. `bits` of the weights of a layer: 8, or 4 where `four` is set for
-/// every other layer.
+/// What is random about a model beside its numbers.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Every other layer has weights of 4 bits.
+    pub four: bool,
+    /// In percent, how often a stream becomes an operand of two planes.
+    pub planes: u64,
+}
+
+/// A model with random parameters, `four` as in [`Kind`].
 pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
+    random_model_of(config, seed, Kind { four, planes: 40 })
+}
+
+/// A model with random parameters.
+pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     let config = UnetConfig::from_json(config).expect("a sound configuration");
     let graph = build_graph(&config).expect("a sound configuration");
     let mut r = Random(seed);
-    let tensors = tables(&graph, &mut r);
+    let tensors = tables(&graph, kind.planes, &mut r);
     let embedding = embedding(&config, &graph, &mut r);
     let mut model = QuantisedModel {
         config,
@@ -40,12 +53,12 @@ pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
         graph,
     };
     model.nodes = (0..model.graph.nodes.len())
-        .map(|i| node(&model, i, four && i % 2 == 0, &mut r))
+        .map(|i| node(&model, i, kind.four && i % 2 == 0, &mut r))
         .collect();
     model
 }
 
-fn tables(graph: &diffuser_model::graph::Graph, r: &mut Random) -> Vec<TensorTable> {
+fn tables(graph: &diffuser_model::graph::Graph, planes: u64, r: &mut Random) -> Vec<TensorTable> {
     let mut tables: Vec<TensorTable> = Vec::new();
     for (id, tensor) in graph.tensors.iter().enumerate() {
         let producer = graph.nodes.iter().find(|n| n.output == id);
@@ -73,7 +86,7 @@ fn tables(graph: &diffuser_model::graph::Graph, r: &mut Random) -> Vec<TensorTab
             (Some(Op::Attention(_)), _) => gain(r, 500, 6000, 0),
             (Some(Op::Quantise { .. }), _) => {
                 let from_input = producer.unwrap().inputs[0] == 0;
-                if from_input || r.chance(40) {
+                if from_input || r.chance(planes) {
                     TensorTable::Planes
                 } else {
                     gain(r, 80, 900, 127)
@@ -106,11 +119,15 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
                 WeightBits::Eight
             };
             let terms = conv.kernel * conv.kernel * conv.input_channels.len();
-            let max = i64::from(bits.max());
+            let input = model.operand_step(node.inputs[0], 0);
+            let mut max = i64::from(bits.max());
+            if input.planes {
+                // accumulators of two planes stay in 32 bits
+                max = max.min((1 << 31) / 12_000 / terms as i64);
+            }
             let weight = (0..terms * conv.output_channels)
                 .map(|_| r.range(-max, max) as i8)
                 .collect();
-            let input = model.operand_step(node.inputs[0], 0);
             let out = &model.graph.tensors[node.output];
             // accumulators of independent values end up in the output's range
             let planes = if input.planes { 7 } else { 0 };

@@ -19,4 +19,8 @@ impl Random {
     pub fn chance(&mut self, percent: u64) -> bool {
         self.bits() % 100 < percent
     }
+
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[(self.bits() % of.len() as u64) as usize]
+    }
 }

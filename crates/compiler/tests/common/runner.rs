@@ -48,10 +48,16 @@ pub struct Reference {
     pub states: Vec<Vec<i32>>,
 }
 
-pub fn reference(model: &QuantisedModel, steps: &[StepParams], sampling: &[Step]) -> Reference {
-    let engine = Engine::new(model.graph.clone(), &model.nodes, KernelChoice::Auto).expect("sound");
+pub fn reference(source: &Source) -> Reference {
+    let Source {
+        graph,
+        nodes,
+        steps,
+        sampling,
+    } = *source;
+    let engine = Engine::new(graph.clone(), nodes, KernelChoice::Auto).expect("sound");
     let mut workspace = engine.workspace();
-    let length = model.graph.tensors[Graph::INPUT].len();
+    let length = graph.tensors[Graph::INPUT].len();
     let start = noise(SEED, IMAGE, Purpose::Start, length);
     let mut state = start.clone();
     let mut previous = vec![0; length];
@@ -303,20 +309,44 @@ fn targets(common: &Common, base: &[i64; 5]) -> [i64; 5] {
     targets
 }
 
-/// Compile a model and compare with the engine in several orders.
-pub fn check(model: &QuantisedModel, target: &Target, sampler: Sampler, class: Option<usize>) {
-    let (steps, sampling) = steps(model, sampler, 3, class);
-    let want = reference(model, &steps, &sampling);
+/// Compile a model for some steps of a sampler; both it and what the engine makes of them.
+pub fn prepared(
+    model: &QuantisedModel,
+    target: &Target,
+    sampler: Sampler,
+    count: u32,
+    class: Option<usize>,
+) -> (Compiled, Reference) {
+    let (steps, sampling) = steps(model, sampler, count, class);
     let source = Source {
         graph: &model.graph,
         nodes: &model.nodes,
         steps: &steps,
         sampling: &sampling,
     };
-    let compiled = match compile(&source, target) {
-        Ok(compiled) => compiled,
+    let want = reference(&source);
+    match compile(&source, target) {
+        Ok(compiled) => (compiled, want),
         Err(e) => panic!("{e}"),
-    };
+    }
+}
+
+/// Compile a model and compare with the engine in program order.
+pub fn check_with(
+    model: &QuantisedModel,
+    target: &Target,
+    sampler: Sampler,
+    count: u32,
+    class: Option<usize>,
+) -> Compiled {
+    let (compiled, want) = prepared(model, target, sampler, count, class);
+    check_in_order(&compiled, &model.graph, &want);
+    compiled
+}
+
+/// Compile a model and compare with the engine in several orders.
+pub fn check(model: &QuantisedModel, target: &Target, sampler: Sampler, class: Option<usize>) {
+    let (compiled, want) = prepared(model, target, sampler, 3, class);
     check_in_order(&compiled, &model.graph, &want);
     for seed in 0..3 {
         check_any_order(&compiled, &want, seed);

@@ -1,0 +1,58 @@
+//! Random graphs: whatever order of nodes a graph has, the program gives the engine's bits.
+
+mod common;
+
+use common::graph::Network;
+use common::runner::{check_any_order, check_in_order, reference};
+use diffuser_compiler::{Source, Target, compile};
+use diffuser_model::graph::Op;
+use diffuser_spec::sampler::Step;
+
+/// Coefficients that use every form.
+fn sampling(step: u32) -> Step {
+    let q = |x: f64| (x * f64::from(1 << 16)) as i64 * (1 << 16);
+    Step {
+        x0: [q(1.0 + 0.1 * f64::from(step)), q(-0.02)],
+        clip: (step > 0).then_some(1 << 24),
+        eps: [q(0.3), q(0.01)],
+        next: [q(0.5), q(0.4), q(-0.1), q(0.05), q(0.1)],
+    }
+}
+
+#[test]
+fn random_graphs() {
+    let mut kinds = [0; 5];
+    for seed in 0..60 {
+        let shape = [
+            1 + seed as usize % 9,
+            1 + seed as usize / 3 % 7,
+            1 + seed as usize % 4,
+        ];
+        let mut n = Network::random(seed, shape, &[1, 3, 5, 16, 17, 33, 40], 8);
+        for node in &n.graph.nodes {
+            kinds[match node.op {
+                Op::Norm(_) => 0,
+                Op::Quantise { .. } => 1,
+                Op::Conv(_) => 2,
+                Op::Attention(_) => 3,
+                Op::Resample(_) => 4,
+            }] += 1;
+        }
+        let steps = [n.step(), n.step(), n.step()];
+        let source = Source {
+            graph: &n.graph,
+            nodes: &n.nodes,
+            steps: &steps,
+            sampling: &[0, 1, 2].map(sampling),
+        };
+        let want = reference(&source);
+        let target = Target::ALL[seed as usize % 2];
+        let compiled = match compile(&source, &target) {
+            Ok(compiled) => compiled,
+            Err(e) => panic!("seed {seed}: {e}"),
+        };
+        check_in_order(&compiled, &n.graph, &want);
+        check_any_order(&compiled, &want, seed);
+    }
+    assert!(kinds.iter().all(|&k| k >= 10), "{kinds:?}");
+}
