@@ -18,12 +18,19 @@
 
 #![forbid(unsafe_code)]
 
+mod cycles;
 mod ddr;
+mod device;
 mod fault;
+pub mod host;
 mod memories;
 pub mod ops;
+mod simulator;
 
+pub use cycles::Timing;
 pub use ddr::{Bus, BusError, Ddr};
+pub use device::{Device, DeviceError};
 pub use fault::Fault;
 pub use memories::{Memories, Memory, Shape, Sizes};
 pub use ops::{Access, Context};
+pub use simulator::{Counters, Hazard, Layer, Options, Party, Simulator, Span, layers};

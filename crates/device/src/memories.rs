@@ -73,26 +73,26 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// For tests: about 0.3 MB in [`Shape::SMALL`].
+    /// For tests, with [`Shape::SMALL`].
     pub const SMALL: Self = Self {
-        stream: 1 << 12,
-        operand: 1 << 12,
-        weight: 1 << 10,
-        param: 1 << 12,
-        affine: 1 << 10,
-        sums: 1 << 10,
-        state: 1 << 10,
+        stream: 32_768,
+        operand: 8192,
+        weight: 4096,
+        param: 2048,
+        affine: 1024,
+        sums: 2048,
+        state: 1024,
     };
 
-    /// For the ZU9EG: 2 MB of streams, 1 MB of operands, 1 MB of weights in [`Shape::ZU9EG`].
+    /// For the ZU9EG, with [`Shape::ZU9EG`].
     pub const ZU9EG: Self = Self {
-        stream: 1 << 15,
-        operand: 1 << 13,
-        weight: 1 << 11,
-        param: 1 << 14,
-        affine: 1 << 11,
-        sums: 1 << 12,
-        state: 1 << 12,
+        stream: 26_624,
+        operand: 4096,
+        weight: 2048,
+        param: 4096,
+        affine: 2048,
+        sums: 4096,
+        state: 4096,
     };
 
     /// Words of `memory`.

@@ -125,6 +125,15 @@ pub fn rules(op: &Op, shape: Shape) -> Result<(), Fault> {
     }
 }
 
+/// What `execute` checks before it touches a memory: rules, and the memories' sizes.
+///
+/// # Errors
+/// Code `field`.
+pub fn validate(op: &Op, memories: &Memories) -> Result<(), Fault> {
+    rules(op, memories.shape)?;
+    check(memories, &accesses(op, memories.shape))
+}
+
 /// An error unless `rule` holds.
 fn require(rule: bool, message: &str) -> Result<(), Fault> {
     if rule {

@@ -1,0 +1,127 @@
+//! How long descriptors take, from what the units do in a cycle.
+//!
+//! A model of its own, not of the RTL's registers: issue cycles and bank conflicts of the array are
+//! counted exactly from the loops of `docs/isa.md`, the rest is rates and constants in [`Timing`].
+//! Not modelled: several readers of the stream memory at once, and DDR's banks and refresh.
+
+pub(crate) mod array;
+pub(crate) mod dma;
+pub(crate) mod norm;
+pub(crate) mod prep;
+pub(crate) mod sample;
+
+/// Rates and latencies, in cycles where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Descriptors that a unit's queue holds, its head included.
+    pub queue: usize,
+    /// Descriptors of `dma` that may have started and not retired.
+    pub dma_in_flight: usize,
+    /// Sequencer: from one descriptor to the next.
+    pub dispatch: u64,
+    /// Sequencer: from `start` or a taken `loop` to its first descriptor.
+    pub fetch: u64,
+    /// Sequencer: from the last retirement to `done`.
+    pub settle: u64,
+    /// From a descriptor's start to its error, where it is wrong.
+    pub refuse: u64,
+    /// `dma`: bytes a cycle, each way.
+    pub dma_bytes: u64,
+    /// `load`: from start to the first data.
+    pub load_latency: u64,
+    /// `store`: from start to the first data.
+    pub store_start: u64,
+    /// `store`: from the last data to the last response.
+    pub store_latency: u64,
+    /// `norm`: from start to the first group, the head.
+    pub norm_start: u64,
+    /// `norm`: each channel's sums.
+    pub norm_sum: u64,
+    /// `norm`: the factors of each group.
+    pub norm_group: u64,
+    /// `norm`: each channel's affine map.
+    pub norm_channel: u64,
+    /// `prep`: from start to its first word.
+    pub prep_start: u64,
+    /// `prep`: from a group's last word to its place in memory, the arithmetic.
+    pub prep_latency: u64,
+    /// `conv` and `attention`: from start to the first issue, besides the entries of the first tile.
+    pub array_start: u64,
+    /// Array: from a group's last issue to its accumulators.
+    pub mac_latency: u64,
+    /// Array: from a drained accumulator to its word in memory.
+    pub drain_latency: u64,
+    /// `attention`: exponentials a cycle.
+    pub exponentials: u64,
+    /// `attention`: a head's fill and drain.
+    pub softmax_latency: u64,
+    /// `sample`: from start to the first value, head and all.
+    pub sample_start: u64,
+    /// `sample`: each value.
+    pub sample_value: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            queue: 5,
+            dma_in_flight: 8,
+            dispatch: 6,
+            fetch: 75,
+            settle: 8,
+            refuse: 4,
+            dma_bytes: 64,
+            load_latency: 70,
+            store_start: 10,
+            store_latency: 50,
+            norm_start: 8,
+            norm_sum: 1,
+            norm_group: 60,
+            norm_channel: 4,
+            prep_start: 12,
+            prep_latency: 16,
+            array_start: 12,
+            mac_latency: 17,
+            drain_latency: 12,
+            exponentials: 16,
+            softmax_latency: 60,
+            sample_start: 40,
+            sample_value: 4,
+        }
+    }
+}
+
+/// What one descriptor costs; times in cycles since `start` of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Retired.
+    pub end: u64,
+    /// Cycles in which the unit's datapath worked; of the array: multiplied.
+    pub busy: u64,
+    /// Array: cycles lost to bank conflicts.
+    pub stall_bank: u64,
+    /// Array: cycles that waited for the drain.
+    pub stall_store: u64,
+    /// Array: cycles of a chained `conv` that waited for its `prep`.
+    pub stall_operand: u64,
+    /// Bytes read from DDR.
+    pub read_bytes: u64,
+    /// `prep`: when its groups are finished.
+    pub progress: Option<Progress>,
+}
+
+/// When the groups of P pixels of a `prep` are finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The first.
+    pub first: u64,
+    /// From one to the next.
+    pub each: u64,
+}
+
+impl Progress {
+    /// When group `g` is finished.
+    pub(crate) const fn at(&self, g: u64) -> u64 {
+        self.first + g * self.each
+    }
+}

@@ -1,0 +1,282 @@
+//! The five units: queues, waits, and descriptors that run at the same time.
+
+use std::collections::VecDeque;
+
+use diffuser_isa::{Descriptor, ErrorCode, Op, Unit};
+
+use super::trace::Span;
+use super::{Stop, World};
+use crate::cycles::dma::BusTime;
+use crate::cycles::{Cost, Progress, Timing, array, dma, norm, prep, sample};
+use crate::fault::Fault;
+use crate::ops::{self, Context};
+
+/// A descriptor in a queue.
+#[derive(Clone, Debug)]
+pub(super) struct Issued {
+    /// Index in the program.
+    pub index: u32,
+    pub descriptor: Descriptor,
+    /// Registers, and the step when it was dispatched.
+    pub context: Context,
+    /// What each unit's count of retirements must have reached, modulo 2^16.
+    pub sums: [Option<u16>; 5],
+    /// When it entered the queue.
+    pub dispatched: u64,
+}
+
+/// A descriptor that a unit works on.
+#[derive(Clone, Debug)]
+struct Running {
+    issued: Issued,
+    start: u64,
+    cost: Cost,
+    /// It is wrong; known at its start.
+    fault: Option<Fault>,
+    /// Cycles that the unit stood still for `dma`, and for `prep` or `norm`, before it.
+    stood: [u64; 2],
+}
+
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Issued>,
+    running: VecDeque<Running>,
+    retired: u64,
+    stood: [u64; 2],
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Units {
+    queues: [Queue; 5],
+    bus: BusTime,
+    /// When something retired last.
+    pub last_retirement: u64,
+}
+
+impl Units {
+    /// There is room in the queue of `unit`.
+    pub(super) fn room(&self, unit: Unit, timing: &Timing) -> bool {
+        self.queues[unit as usize].waiting.len() < timing.queue
+    }
+
+    pub(super) fn push(&mut self, unit: Unit, issued: Issued) {
+        self.queues[unit as usize].waiting.push_back(issued);
+    }
+
+    /// Nothing waits and nothing runs.
+    pub(super) fn idle(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|q| q.waiting.is_empty() && q.running.is_empty())
+    }
+
+    /// After an error: nothing more starts.
+    pub(super) fn empty_queues(&mut self) {
+        self.queues.iter_mut().for_each(|q| q.waiting.clear());
+    }
+
+    /// The lowest unit that works on something, and on what: the one that is blamed for a timeout.
+    pub(super) fn blamed(&self) -> Option<(u32, u32)> {
+        let running = |u: usize| Some((u as u32, self.queues[u].running.front()?.issued.index));
+        (0..self.queues.len()).find_map(running)
+    }
+
+    /// When the next descriptor retires.
+    pub(super) fn next_retirement(&self) -> Option<u64> {
+        let running = self.queues.iter().filter_map(|q| q.running.front());
+        running.map(|r| r.cost.end).min()
+    }
+
+    /// Unit `u` has retired what `sum` says; with `ahead`, all but one of that.
+    fn reached(&self, u: usize, sum: u16, ahead: bool) -> bool {
+        let missing = (self.queues[u].retired as u16).wrapping_sub(sum) as i16;
+        missing >= 0 || (ahead && missing == -1 && !self.queues[u].running.is_empty())
+    }
+
+    /// The waits of `issued` for `unit` are fulfilled.
+    fn fulfilled(&self, issued: &Issued, unit: Unit) -> bool {
+        let u = unit as usize;
+        let chained = issued.descriptor.common.chain && unit == Unit::Prep;
+        issued.sums[u].is_none_or(|sum| self.reached(u, sum, chained))
+    }
+
+    /// Cycles from `from` to `to` pass, in which nothing changes.
+    pub(super) fn pass(&mut self, from: u64, to: u64, world: &mut World) {
+        let cycles = to - from;
+        world.counters.cycles += cycles;
+        let array = &self.queues[Unit::Array as usize];
+        let Some(head) = array.waiting.front().filter(|_| array.running.is_empty()) else {
+            return;
+        };
+        let data = !self.fulfilled(head, Unit::Dma);
+        let operand = !self.fulfilled(head, Unit::Prep) || !self.fulfilled(head, Unit::Norm);
+        let stood = &mut self.queues[Unit::Array as usize].stood;
+        if data {
+            world.counters.stall_weight += cycles;
+            stood[0] += cycles;
+        } else if operand {
+            world.counters.stall_operand += cycles;
+            stood[1] += cycles;
+        }
+    }
+
+    /// Start what can start at `now`; true where something did.
+    pub(super) fn start(&mut self, now: u64, world: &mut World) -> bool {
+        let mut any = false;
+        for &unit in Unit::ALL {
+            let limit = match unit {
+                Unit::Dma => world.options.timing.dma_in_flight,
+                _ => 1,
+            };
+            let queue = &self.queues[unit as usize];
+            let Some(head) = queue.waiting.front() else {
+                continue;
+            };
+            let free = queue.running.len() < limit;
+            if !free || !Unit::ALL.iter().all(|&u| self.fulfilled(head, u)) {
+                continue;
+            }
+            let queue = &mut self.queues[unit as usize];
+            let issued = queue.waiting.pop_front().expect("it has a head");
+            let stood = std::mem::take(&mut queue.stood);
+            let fault = ops::validate(&issued.descriptor.op, &world.memories).err();
+            let cost = match fault {
+                Some(_) => Cost {
+                    end: self.refused(unit, now + world.options.timing.refuse),
+                    ..Cost::default()
+                },
+                None => self.cost(&issued, now, world),
+            };
+            self.queues[unit as usize].running.push_back(Running {
+                issued,
+                start: now,
+                cost,
+                fault,
+                stood,
+            });
+            any = true;
+        }
+        any
+    }
+
+    /// End of a wrong descriptor: units retire in order.
+    fn refused(&self, unit: Unit, end: u64) -> u64 {
+        let before = self.queues[unit as usize].running.back();
+        before.map_or(end, |r| r.cost.end.max(end))
+    }
+
+    fn cost(&mut self, issued: &Issued, now: u64, world: &mut World) -> Cost {
+        let shape = world.memories.shape;
+        let timing = world.options.timing;
+        let mut cost = match &issued.descriptor.op {
+            Op::End(_) | Op::Loop(_) => unreachable!("the sequencer executes them"),
+            Op::Load(op) => dma::load(op, shape, &timing, now, &mut self.bus),
+            Op::Store(op) => dma::store(op, shape, &timing, now, &mut self.bus),
+            Op::Norm(op) => norm::norm(op, &timing, now),
+            Op::Prep(op) => prep::prep(op, shape, &timing, now),
+            Op::Attention(op) => array::attention(op, shape, &timing, now),
+            Op::Sample(op) => sample::sample(op, &timing, now),
+            Op::Conv(op) => {
+                let chain = self.chain(issued);
+                let progress = chain.as_ref().map(|(progress, _)| *progress);
+                let mut cost = array::conv(op, shape, &timing, now, progress);
+                // its function is executed when it retires, after that of the prep
+                if let Some((_, end)) = chain {
+                    cost.end = cost.end.max(end);
+                }
+                cost
+            }
+        };
+        world.stretch(now, &mut cost);
+        cost.end = self.refused(issued.descriptor.op.unit().expect("a unit's"), cost.end);
+        cost
+    }
+
+    /// Progress and end of the `prep` that a chained `conv` follows, while that still runs.
+    fn chain(&self, issued: &Issued) -> Option<(Progress, u64)> {
+        let prep = Unit::Prep as usize;
+        let sum = issued.sums[prep].filter(|_| issued.descriptor.common.chain)?;
+        if self.reached(prep, sum, false) {
+            return None;
+        }
+        let running = self.queues[prep].running.front()?;
+        Some((running.cost.progress?, running.cost.end))
+    }
+
+    /// Retire what ends at `now`, executing it; true where something did.
+    ///
+    /// # Errors
+    /// Where a descriptor is wrong; it has retired nevertheless.
+    pub(super) fn retire(&mut self, now: u64, world: &mut World) -> Result<bool, Stop> {
+        let mut any = false;
+        // in the order of units, `prep` before `array`: a chained conv may end with its prep
+        for &unit in Unit::ALL {
+            let queue = &mut self.queues[unit as usize];
+            while queue.running.front().is_some_and(|r| r.cost.end <= now) {
+                let done = queue.running.pop_front().expect("it has a front");
+                queue.retired += 1;
+                self.last_retirement = now;
+                any = true;
+                count(&done, unit, world);
+                let Running { issued, fault, .. } = done;
+                let result = match fault {
+                    Some(fault) => Err(fault),
+                    None => ops::execute(
+                        &issued.descriptor.op,
+                        &mut world.memories,
+                        &mut world.ddr,
+                        &issued.context,
+                    ),
+                };
+                result.map_err(|fault| Stop {
+                    fault,
+                    unit: unit as u32,
+                    index: issued.index,
+                })?;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Add what a descriptor cost to counters and trace.
+fn count(done: &Running, unit: Unit, world: &mut World) {
+    let (cost, issued) = (&done.cost, &done.issued);
+    let counters = &mut world.counters;
+    counters.read_bytes += cost.read_bytes;
+    if unit == Unit::Array {
+        counters.array_busy += cost.busy;
+        counters.stall_bank += cost.stall_bank;
+        counters.stall_store += cost.stall_store;
+        counters.stall_operand += cost.stall_operand;
+    }
+    if world.options.trace {
+        world.trace.push(Span {
+            index: issued.index,
+            step: issued.context.step,
+            tag: issued.descriptor.common.tag,
+            operation: issued.descriptor.op.name(),
+            unit,
+            dispatched: issued.dispatched,
+            start: done.start,
+            end: cost.end,
+            busy: cost.busy,
+            stall_weight: done.stood[0],
+            stall_operand: done.stood[1] + cost.stall_operand,
+            stall_bank: cost.stall_bank,
+            stall_store: cost.stall_store,
+        });
+    }
+}
+
+/// The error of a program in which nothing retires.
+pub(super) fn timeout(cycles: u32, blamed: Option<(u32, u32)>, sequencer: (u32, u32)) -> Stop {
+    let (unit, index) = blamed.unwrap_or(sequencer);
+    Stop {
+        fault: Fault {
+            code: ErrorCode::Timeout,
+            message: format!("nothing retired for {cycles} cycles"),
+        },
+        unit,
+        index,
+    }
+}
