@@ -201,7 +201,7 @@ module control
   logic [NumUnits-1:0][23:0] running_index;
   // verilator lint_off UNUSEDSIGNAL
   // Only the array's are looked at.
-  logic [NumUnits-1:0] chained;
+  logic [NumUnits-1:0] taken, chained;
   logic [NumUnits-1:0][15:0] chain_sum;
   logic [NumUnits-1:0][NumUnits-1:0] waiting;
   // verilator lint_on UNUSEDSIGNAL
@@ -209,7 +209,7 @@ module control
   for (genvar u = 0; u < NumUnits; u++) begin : gen_unit
     unit_queue #(
       .Depth(QueueDepth),
-      .MaxInFlight(u == int'(UnitDma) ? DmaInFlight : 2)
+      .MaxInFlight(u == int'(UnitDma) ? DmaInFlight : 4)
     ) u_queue (
       .clk_i, .rst_ni,
       .flush_i(flush_o),
@@ -226,8 +226,9 @@ module control
       .empty_o(empty[u]),
       .running_o(running[u]),
       .running_index_o(running_index[u]),
-      .running_chained_o(chained[u]),
-      .running_chain_sum_o(chain_sum[u]),
+      .taken_o(taken[u]),
+      .chained_o(chained[u]),
+      .chain_sum_o(chain_sum[u]),
       .waiting_o(waiting[u])
     );
 
@@ -239,8 +240,8 @@ module control
 
   always_ff @(posedge clk_i) idle_q <= &empty;
 
-  // What the operand of the running `conv` has. It is 0 while nothing runs and in the cycle after a descriptor retired, so that the
-  // next one never sees the number of the last.
+  // What the operand of the `conv` that was handed over last has. It is 0 in the cycle after that, so that no `conv` sees the
+  // number of the one before; the array takes no other while it still looks at it.
   logic prep_running_q;
   logic [15:0] chain_ahead;
 
@@ -248,7 +249,7 @@ module control
 
   always_ff @(posedge clk_i) begin
     prep_running_q <= running[UnitPrep];
-    if (!running[UnitArray] || done_i[UnitArray]) chain_groups_o <= '0;
+    if (taken[UnitArray]) chain_groups_o <= '0;
     else if (!chained[UnitArray] || !chain_ahead[15] || flush_o) chain_groups_o <= '1;
     else if (chain_ahead == 16'hffff && running[UnitPrep] && prep_running_q) chain_groups_o <= prep_progress_i;
     else chain_groups_o <= '0;

@@ -7,7 +7,7 @@ module unit_queue
   import control_pkg::*;
 #(
   parameter int unsigned Depth = 4,  // descriptors that wait behind the head
-  parameter int unsigned MaxInFlight = 2  // that the unit may have taken and not retired
+  parameter int unsigned MaxInFlight = 4  // that the unit may have taken and not retired
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -29,23 +29,17 @@ module unit_queue
   output logic empty_o,  // nothing queued, nothing in flight
   output logic running_o,  // something in flight: the oldest of it is
   output logic [23:0] running_index_o,
-  output logic running_chained_o,
-  output logic [15:0] running_chain_sum_o,  // retired count of prep that ends its chain
+  output logic taken_o,  // pulse: a descriptor is handed over
+  output logic chained_o,  // the descriptor that was handed over last is chained
+  output logic [15:0] chain_sum_o,  // retired count of prep that ends its chain
   output logic [NumUnits-1:0] waiting_o  // of which units the head waits for
 );
-
-  typedef struct packed {
-    logic [23:0] index;
-    logic chained;
-    logic [15:0] chain_sum;
-  } running_t;
 
   entry_t next, head_q;
   common_t common;
   logic next_valid, load, issue, head_valid_q, room, checked_q;
   logic [NumUnits-1:0] met, met_q;
   logic [NumUnits-1:0][15:0] ahead;
-  running_t running;
   logic [$clog2(Depth+1)-1:0] unused_queued;
   logic [$clog2(MaxInFlight+1)-1:0] unused_running;
 
@@ -103,7 +97,7 @@ module unit_queue
   assign empty_o = !head_valid_q && !next_valid && !running_o;
 
   fifo #(
-    .Width($bits(running_t)),
+    .Width(24),
     .Depth(MaxInFlight)
   ) u_running (
     .clk_i,
@@ -111,16 +105,21 @@ module unit_queue
     .clear_i(1'b0),
     .in_valid_i(issue),
     .in_ready_o(room),
-    .in_data_i({head_q.index, common.chain, head_q.sums[UnitPrep]}),
+    .in_data_i(head_q.index),
     .out_valid_o(running_o),
     .out_ready_i(done_i),
-    .out_data_o(running),
+    .out_data_o(running_index_o),
     .count_o(unused_running)
   );
 
-  assign running_index_o = running.index;
-  assign running_chained_o = running.chained;
-  assign running_chain_sum_o = running.chain_sum;
+  assign taken_o = issue;
+
+  always_ff @(posedge clk_i) begin
+    if (issue) begin
+      chained_o   <= common.chain;
+      chain_sum_o <= head_q.sums[UnitPrep];
+    end
+  end
 
   logic unused_common;
   assign unused_common = ^{common, 1'b0};
