@@ -190,9 +190,9 @@ mod tests {
             each: 500,
         };
         let cost = conv(&square(16, 1), SHAPE, &timing, 0, Some(progress));
-        // the last group of 32 is finished at 16,500; two tiles and a group remain
+        // four groups of output read the last of 32, which is finished at 16,500; then two tiles remain
         let tile = 32 * 9 * 4;
-        let last = progress.at(31) + 36 + 2 * tile;
+        let last = progress.at(31) + 4 * 36 + 2 * tile;
         assert_eq!(
             cost.end,
             last + timing.mac_latency + 8 + timing.drain_latency
