@@ -7,4 +7,5 @@ mod network;
 mod order;
 mod program;
 mod registers;
+mod robust;
 mod timing;
