@@ -1,0 +1,2 @@
+--top-module dma_unit
+-GO=8 -GI=8 -GReadPorts=1 -GWeightDepth=512 -GParamDepth=2048 -GStreamDepth=1024 -GStateDepth=512

@@ -1,0 +1,2 @@
+--top-module dma_unit
+-GO=32 -GI=16 -GReadPorts=4 -GWeightDepth=512 -GParamDepth=2048 -GStreamDepth=1024 -GStateDepth=512

@@ -1,0 +1,229 @@
+// Takes the lines of the read ports in order and writes them into the on-chip memories.
+//
+// A line of 64 bytes is cut into pieces: a weight memory's word, or 64 bytes of it; a parameter entry; a stream word; a state
+// word. One piece a cycle: 64 bytes of weights, 8 of parameters.
+module dma_scatter
+  import diffuser_isa_pkg::*;
+  import diffuser_pkg::*;
+  import control_pkg::*;
+  import dma_pkg::*;
+#(
+  parameter int unsigned ReadPorts = 4,
+  parameter int unsigned O = 32,
+  parameter int unsigned I = 16,
+  parameter int unsigned Depth = 8  // transfers
+) (
+  input logic clk_i,
+  input logic rst_ni,
+  input logic stop_i,  // forget all; a write that is offered is still made
+  output logic idle_o,  // no write is offered
+
+  input logic valid_i,  // there is a place
+  input job_t job_i,
+
+  input logic [ReadPorts-1:0] line_valid_i,
+  output logic [ReadPorts-1:0] line_ready_o,
+  input logic [ReadPorts-1:0][LineBits-1:0] line_i,
+  input logic [ReadPorts-1:0] line_last_i,
+  input logic [ReadPorts-1:0] line_error_i,
+
+  output logic   done_o,  // pulse: all of a transfer is in its memory
+  output error_e code_o,
+
+  output logic                      weight_we_o,
+  output logic [AddrWidth-1:0]      weight_waddr_o,
+  output logic [O*I-1:0][7:0]       weight_wdata_o,
+  output logic [O*I-1:0]            weight_wstrb_o,
+  input  logic                      weight_wgnt_i,
+
+  output logic                      param_we_o,
+  output logic [EntryWidth-1:0]     param_waddr_o,
+  output logic [63:0]               param_wdata_o,
+  input  logic                      param_wgnt_i,
+
+  output logic                      stream_we_o,
+  output logic [AddrWidth-1:0]      stream_waddr_o,
+  output logic [O-1:0][15:0]        stream_wdata_o,
+  input  logic                      stream_wgnt_i,
+
+  output logic                      state_we_o,
+  output logic [AddrWidth-1:0]      state_waddr_o,
+  output logic [3:0][31:0]          state_wdata_o,
+  input  logic                      state_wgnt_i
+);
+
+  localparam int unsigned WordBytes = O * I;
+  localparam int unsigned PieceBytes = WordBytes < LineBytes ? WordBytes : LineBytes;
+  localparam int unsigned WordPieces = WordBytes / PieceBytes;
+  localparam int unsigned SubWidth = WordPieces > 1 ? $clog2(WordPieces) : 1;
+  localparam int unsigned LeftWidth = 24 + $clog2(WordPieces);
+  localparam int unsigned PortWidth = ReadPorts > 1 ? $clog2(ReadPorts) : 1;
+
+  // verilator lint_off UNUSEDSIGNAL
+  job_t next;  // the requests have its other half
+  // verilator lint_on UNUSEDSIGNAL
+  logic next_valid, unused_ready;
+  logic [$clog2(Depth+1)-1:0] unused_count;
+  logic active_q, weights_q;
+  space_e space_q;
+  error_e code_q;
+  logic failed_q;
+  logic [AddrWidth-1:0] address_q;
+  logic [SubWidth-1:0] sub_q;
+  logic [LeftWidth-1:0] left_q;  // pieces of the transfer
+  logic begin_job, end_job;
+
+  fifo #(
+    .Width($bits(job_t)),
+    .Depth(Depth)
+  ) u_jobs (
+    .clk_i,
+    .rst_ni,
+    .clear_i(stop_i),
+    .in_valid_i(valid_i),
+    .in_ready_o(unused_ready),
+    .in_data_i(job_i),
+    .out_valid_o(next_valid),
+    .out_ready_i(begin_job),
+    .out_data_o(next),
+    .count_o(unused_count)
+  );
+
+  // ---------------------------------------------------------------- the line at hand
+
+  logic [PortWidth-1:0] port_q;
+  logic [LineBits-1:0] line_q;
+  logic held_q;
+  logic [3:0] pieces_q;  // of it, 1 to 8, less one; of short words up to 16
+  logic take, consume, out_free, last;
+  logic out_valid_q;
+
+  assign begin_job = !active_q;
+  assign last = left_q == LeftWidth'(1);
+  assign consume = held_q && out_free;
+  assign take = active_q && left_q != '0 && line_valid_i[port_q]
+      && (!held_q || (consume && pieces_q == '0 && !last));
+  for (genvar p = 0; p < ReadPorts; p++) begin : gen_port
+    assign line_ready_o[p] = take && port_q == PortWidth'(p);
+  end
+
+  // Pieces of a line, less one.
+  function automatic logic [3:0] pieces(space_e space);
+    unique case (space)
+      SpaceWeight: return 4'(LineBytes / PieceBytes - 1);
+      SpaceWeight4: return 4'(2 * LineBytes / PieceBytes - 1);
+      SpaceParam: return 4'd7;
+      SpaceStream: return 4'(LineBytes / (2 * O) - 1);
+      default: return 4'd3;
+    endcase
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    if (take) begin
+      line_q   <= line_i[port_q];
+      pieces_q <= pieces(space_q);
+    end else if (consume) begin
+      unique case (space_q)
+        SpaceWeight: line_q <= line_q >> (PieceBytes < LineBytes ? 8 * PieceBytes : 0);
+        SpaceWeight4: line_q <= line_q >> (4 * PieceBytes);
+        SpaceParam: line_q <= line_q >> 64;
+        SpaceStream: line_q <= line_q >> (2 * O < LineBytes ? 16 * O : 0);
+        default: line_q <= line_q >> 128;
+      endcase
+      pieces_q <= pieces_q - 1'b1;
+    end
+    if (begin_job) begin
+      space_q <= next.space;
+      weights_q <= next.space == SpaceWeight || next.space == SpaceWeight4;
+      code_q <= next.code;
+      failed_q <= 1'b0;
+      address_q <= next.address;
+      sub_q <= '0;
+      if (next.code != ErrorNone) left_q <= '0;
+      else if (next.space == SpaceWeight || next.space == SpaceWeight4) left_q <= LeftWidth'(next.words) << $clog2(WordPieces);
+      else left_q <= LeftWidth'(next.words);
+    end else begin
+      if (take && line_error_i[port_q]) failed_q <= 1'b1;
+      if (consume) begin
+        left_q <= left_q - 1'b1;
+        if (weights_q && WordPieces > 1) sub_q <= sub_q + 1'b1;
+        if (!weights_q || sub_q == SubWidth'(WordPieces - 1)) address_q <= address_q + 1'b1;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || stop_i) begin
+      active_q <= 1'b0;
+      held_q   <= 1'b0;
+      port_q   <= '0;
+    end else begin
+      if (begin_job) active_q <= next_valid;
+      else if (end_job) active_q <= 1'b0;
+      if (take) held_q <= 1'b1;
+      else if (consume && (pieces_q == '0 || last)) held_q <= 1'b0;
+      if (take && line_last_i[port_q]) begin
+        port_q <= port_q == PortWidth'(ReadPorts - 1) ? '0 : port_q + 1'b1;
+      end
+    end
+  end
+
+  // ---------------------------------------------------------------- the write
+
+  space_e out_space_q;
+  logic [AddrWidth-1:0] out_address_q;
+  logic [SubWidth-1:0] out_sub_q;
+  logic [LineBits-1:0] out_q;
+  logic granted;
+  logic [8*PieceBytes-1:0] wide;
+
+  // 4-bit weights, the lower half of a byte first.
+  for (genvar i = 0; i < PieceBytes; i++) begin : gen_wide
+    assign wide[8*i+:8] = 8'(signed'(line_q[4*i+:4]));
+  end
+
+  assign granted = (weight_we_o && weight_wgnt_i) || (param_we_o && param_wgnt_i)
+      || (stream_we_o && stream_wgnt_i) || (state_we_o && state_wgnt_i);
+  assign out_free = !out_valid_q || granted;
+  assign idle_o = !out_valid_q;
+
+  always_ff @(posedge clk_i) begin
+    if (out_free) begin
+      out_space_q <= space_q;
+      out_address_q <= address_q;
+      out_sub_q <= sub_q;
+      out_q <= line_q;
+      if (space_q == SpaceWeight4) out_q[8*PieceBytes-1:0] <= wide;
+    end
+    if (!rst_ni) out_valid_q <= 1'b0;
+    else if (out_free) out_valid_q <= held_q && !stop_i;
+  end
+
+  assign weight_we_o = out_valid_q && (out_space_q == SpaceWeight || out_space_q == SpaceWeight4);
+  assign weight_waddr_o = out_address_q;
+  assign weight_wdata_o = {WordPieces{out_q[8*PieceBytes-1:0]}};
+  for (genvar s = 0; s < WordPieces; s++) begin : gen_strobe
+    assign weight_wstrb_o[s*PieceBytes+:PieceBytes] = {PieceBytes{out_sub_q == SubWidth'(s)}};
+  end
+  assign param_we_o = out_valid_q && out_space_q == SpaceParam;
+  assign param_waddr_o = out_address_q[EntryWidth-1:0];
+  assign param_wdata_o = out_q[63:0];
+  assign stream_we_o = out_valid_q && out_space_q == SpaceStream;
+  assign stream_waddr_o = out_address_q;
+  assign stream_wdata_o = out_q[16*O-1:0];
+  assign state_we_o = out_valid_q && out_space_q == SpaceState;
+  assign state_waddr_o = out_address_q;
+  assign state_wdata_o = out_q[127:0];
+
+  assign end_job = active_q && left_q == '0 && !out_valid_q;
+  assign done_o = end_job && !stop_i;
+  assign code_o = code_q != ErrorNone ? code_q : failed_q ? ErrorRead : ErrorNone;
+
+`ifndef SYNTHESIS
+  initial assert (O * I >= 16 && O >= 8 && O <= 32)
+  else $error("%m: an array of this shape was not thought of");
+  assert property (@(posedge clk_i) disable iff (!rst_ni || stop_i) valid_i |-> unused_ready)
+  else $error("%m: no place for a transfer");
+`endif
+
+endmodule
