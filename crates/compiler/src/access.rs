@@ -77,16 +77,23 @@ pub fn accesses(op: &Op, target: &Target) -> Vec<Access> {
             ]
         }
         Op::Norm(n) => {
-            let all = (n.channels_a + n.channels_b) as usize;
             let first = n.first_group * n.group_channels;
-            let channels = (n.groups * n.group_channels) as usize;
+            let end = first + n.groups * n.group_channels;
+            let a = n.channels_a;
+            let channels = (end - first) as usize;
             let mut list = vec![
-                access(Memory::Sums, READ, n.sums_a, n.channels_a as usize),
-                access(Memory::Param, READ, n.param, 2 + all),
+                access(Memory::Param, READ, n.param, 2),
+                access(Memory::Param, READ, n.param + 2 + first, channels),
                 access(Memory::Affine, WRITE, n.affine + first, channels),
             ];
-            if n.channels_b > 0 {
-                list.push(access(Memory::Sums, READ, n.sums_b, n.channels_b as usize));
+            if first < a {
+                let words = (end.min(a) - first) as usize;
+                list.push(access(Memory::Sums, READ, n.sums_a + first, words));
+            }
+            if end > a {
+                let first = first.max(a) - a;
+                let words = (end - a - first) as usize;
+                list.push(access(Memory::Sums, READ, n.sums_b + first, words));
             }
             list
         }

@@ -62,6 +62,8 @@ pub struct NormWork {
     pub groups: usize,
     /// The operand for which the maps are made; it names them.
     pub operand: TensorId,
+    /// Groups of each descriptor; all in one before the pass `tile`.
+    pub parts: Vec<Range<usize>>,
 }
 
 /// `kind` of a `prep`, docs/isa.md.
@@ -361,10 +363,10 @@ impl fmt::Display for Layer {
         match &self.work {
             Work::Norm(n) => write!(
                 f,
-                "norm      {} -> affine of %{}  groups {}",
+                "norm      {} -> affine of %{}  groups {:?}",
                 list(&n.streams),
                 n.operand,
-                n.groups
+                n.parts
             )?,
             Work::Prep(p) => {
                 write!(

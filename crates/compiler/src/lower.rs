@@ -90,6 +90,7 @@ impl Lowering<'_> {
                         streams: node.inputs.clone(),
                         groups: norm.groups,
                         operand: node.output,
+                        parts: std::iter::once(0..norm.groups).collect(),
                     }),
                 );
                 self.prep(index, PrepKind::Norm { silu: norm.silu }, norm.resample)?;

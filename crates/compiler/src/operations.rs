@@ -17,7 +17,7 @@ pub(crate) struct Addresses {
     pub param: usize,
 }
 
-/// The operation of one descriptor: part `part` of a layer.
+/// The operation of one descriptor: part `part` of a convolution or norm.
 pub(crate) fn operation(
     layers: &Layers,
     places: &Places,
@@ -34,7 +34,7 @@ pub(crate) fn operation(
         at,
     };
     match &layer.work {
-        Work::Norm(norm) => Op::Norm(make.norm(norm)),
+        Work::Norm(norm) => Op::Norm(make.norm(norm, part)),
         Work::Prep(prep) => Op::Prep(make.prep(prep)),
         Work::Conv(conv) => Op::Conv(make.conv(conv, part)),
         Work::Attention(attention) => Op::Attention(make.attention(attention)),
@@ -58,7 +58,7 @@ impl Make<'_> {
         self.layers.streams[&stream].channels as u32
     }
 
-    fn norm(&self, norm: &NormWork) -> Norm {
+    fn norm(&self, norm: &NormWork, part: usize) -> Norm {
         let [a, b] = [
             norm.streams[0],
             *norm.streams.last().unwrap_or(&norm.streams[0]),
@@ -77,8 +77,8 @@ impl Make<'_> {
             },
             channels_b: if second { self.channels(b) } else { 0 },
             group_channels,
-            first_group: 0,
-            groups: norm.groups as u32,
+            first_group: norm.parts[part].start as u32,
+            groups: norm.parts[part].len() as u32,
             affine: self.place(Value::Affine(norm.operand)),
             param: self.at.param as u32,
             count: group_channels * pixels,

@@ -62,7 +62,7 @@ pub struct Schedule {
     pub layout: DataLayout,
 }
 
-/// One descriptor of a layer: its part of a convolution, 0 for all others.
+/// One descriptor of a layer: its part of a convolution or norm, 0 for all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Command {
     layer: usize,
@@ -193,6 +193,7 @@ fn data_layout(pixels: usize) -> (Vec<u8>, DataLayout) {
 fn commands(layers: &Layers) -> Vec<Command> {
     let parts = |layer: usize| match &layers.list[layer].work {
         Work::Conv(conv) => conv.parts.len(),
+        Work::Norm(norm) => norm.parts.len(),
         _ => 1,
     };
     (0..layers.list.len())
@@ -296,8 +297,12 @@ fn blocks(graph: &Graph, layers: &Layers, commands: &[Command]) -> Vec<Block> {
     let mut blocks = Vec::new();
     for (i, command) in commands.iter().enumerate() {
         let layer = &layers.list[command.layer];
+        let mut last = i;
         let content = match (&layer.work, layer.node) {
+            // one block for all groups
+            (Work::Norm(_), _) if command.part > 0 => continue,
             (Work::Norm(norm), Some(node)) => {
+                last += norm.parts.len() - 1;
                 let channels = norm
                     .streams
                     .iter()
@@ -321,7 +326,7 @@ fn blocks(graph: &Graph, layers: &Layers, commands: &[Command]) -> Vec<Block> {
         };
         blocks.push(Block {
             content,
-            uses: [i, i],
+            uses: [i, last],
         });
     }
     blocks

@@ -1,13 +1,17 @@
-//! Pass `tile`: convolutions cut into descriptors of some tiles of output channels.
+//! Pass `tile`: convolutions cut into descriptors of some tiles of output channels, and norms along with them.
 //!
-//! Before: each convolution is one descriptor of all its tiles. After: each descriptor's weights take at
-//! most a part of the weight memory's share for weights, so that the next one's are loaded while it runs,
-//! and its parameters at most a part of the parameter memory.
+//! Before: each convolution is one descriptor of all its tiles, each norm one of all its groups. After: each
+//! descriptor's weights take at most a part of the weight memory's share for weights, so that the next
+//! one's are loaded while it runs, and its parameters at most a part of the parameter memory. A norm has
+//! a descriptor for the groups that each descriptor of the last convolution in front of it completes:
+//! only the last of them stands between the two layers.
 
 use std::ops::Range;
 
 use crate::error::CompileError;
-use crate::layer::{ConvWork, Layers, Work};
+use diffuser_model::graph::TensorId;
+
+use crate::layer::{ConvWork, Dest, Layers, NormWork, PrepKind, Work};
 use crate::target::{Memory, Shape, Target};
 
 /// Parts of the share that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
@@ -55,7 +59,70 @@ pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), Co
             conv.parts = parts;
         }
     }
+    cut_norms(layers, target.shape);
     Ok(())
+}
+
+fn cut_norms(layers: &mut Layers, shape: Shape) {
+    // streams with the channels that each of their descriptors completes
+    let mut made: Vec<(TensorId, Vec<usize>)> = Vec::new();
+    for index in 0..layers.list.len() {
+        match &layers.list[index].work {
+            Work::Conv(conv) if conv.dest == Dest::Stream => {
+                let channels = layers.streams[&conv.output].channels;
+                let ends = conv.parts.iter();
+                let ends = ends.map(|p| (p.end * shape.outputs).min(channels));
+                made.push((conv.output, ends.collect()));
+            }
+            Work::Prep(prep) if prep.kind == PrepKind::Stream => {
+                let channels = layers.streams[&prep.output].channels;
+                made.push((prep.output, vec![channels]));
+            }
+            Work::Norm(norm) => {
+                let parts = norm_parts(norm, layers, &made);
+                if let Work::Norm(norm) = &mut layers.list[index].work {
+                    norm.parts = parts;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// First the groups for which nothing is awaited, then those that the last stream's descriptors
+/// complete one after the other.
+fn norm_parts(
+    norm: &NormWork,
+    layers: &Layers,
+    made: &[(TensorId, Vec<usize>)],
+) -> Vec<Range<usize>> {
+    let channels = |t: &TensorId| layers.streams[t].channels;
+    let all: usize = norm.streams.iter().map(channels).sum();
+    let per_group = all / norm.groups;
+    let latest = made.iter().rev().find(|(t, _)| norm.streams.contains(t));
+    let Some((latest, ends)) = latest else {
+        return std::iter::once(0..norm.groups).collect();
+    };
+    let place = norm.streams.iter().position(|t| t == latest).unwrap_or(0);
+    let before: usize = norm.streams[..place].iter().map(channels).sum();
+    let behind = before + channels(latest);
+    // groups that lie in other streams alone
+    let mut parts = vec![
+        0..before / per_group,
+        behind.div_ceil(per_group)..norm.groups,
+    ];
+    let mut first = before / per_group;
+    for (i, end) in ends.iter().enumerate() {
+        let end = if i + 1 == ends.len() {
+            behind.div_ceil(per_group)
+        } else {
+            (before + end) / per_group
+        };
+        parts.push(first..end.max(first));
+        first = end.max(first);
+    }
+    parts.retain(|p| !p.is_empty());
+    parts
 }
 
 /// `0..count` in so many ranges whose lengths differ by at most one.
