@@ -1,41 +1,106 @@
 //! The 35.7 M U-Net of CIFAR-10 (Ho et al. 2020, `google/ddpm-cifar10-32`), random weights, compiled for
-//! the ZU9EG: words of each memory that it takes.
+//! the ZU9EG and run on the simulator: `cargo run --release -p diffuser-compiler --example cifar10_unet`.
+//!
+//! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
+//! says how many percent of the streams become operands of two planes (100, as the quantiser's default
+//! method makes them).
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use common::model::{Kind, random_model_of};
 use common::runner::steps;
+use common::simulate::simulate;
 use diffuser_compiler::{Source, Target, compile};
+use diffuser_device::{Options, layers};
+use diffuser_model::graph::Graph;
+use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::sampling::Sampler;
 
 fn main() {
-    let planes = std::env::args()
-        .nth(1)
+    let mut arguments = std::env::args().skip(1);
+    let planes = arguments
+        .next()
         .map_or(100, |a| a.parse().expect("percent"));
-    let model = random_model_of(
-        common::CIFAR10,
+    let listed = arguments.next().is_some();
+    let kind = Kind {
+        four: false,
+        planes,
+    };
+    let model = random_model_of(common::CIFAR10, 1, kind);
+    let start = noise(
         1,
-        Kind {
-            four: false,
-            planes,
-        },
+        0,
+        Purpose::Start,
+        model.graph.tensors[Graph::INPUT].len(),
     );
-    let (steps, sampling) = steps(&model, Sampler::Ddim, 2, None);
-    let source = Source {
-        graph: &model.graph,
-        nodes: &model.nodes,
-        steps: &steps,
-        sampling: &sampling,
-    };
-    let compiled = match compile(&source, &Target::ZU9EG) {
-        Ok(c) => c,
-        Err(e) => panic!("{e}"),
-    };
-    println!("descriptors {}", compiled.program.len());
-    println!("data {} record {}", compiled.data.len(), compiled.stride);
-    println!("taken {:?}", compiled.taken);
-    if std::env::args().nth(2).is_some() {
-        print!("{}", compiled.listing());
+    let mut cycles = Vec::new();
+    // one step more than another: start and end of the program do not count
+    for count in [2, 3] {
+        let (steps, sampling) = steps(&model, Sampler::Ddim, count, None);
+        let source = Source {
+            graph: &model.graph,
+            nodes: &model.nodes,
+            steps: &steps,
+            sampling: &sampling,
+        };
+        let compiled = match compile(&source, &Target::ZU9EG) {
+            Ok(compiled) => compiled,
+            Err(e) => panic!("{e}"),
+        };
+        let options = Options {
+            trace: true,
+            ..Options::default()
+        };
+        let (driver, _, _) = simulate(&compiled, &start, options);
+        let simulator = driver.device();
+        cycles.push(*simulator.counters());
+        if count == 2 {
+            continue;
+        }
+        println!("descriptors {}", compiled.program.len());
+        println!("bytes of weights {}", compiled.data.len());
+        println!("bytes of a step's record {}", compiled.stride);
+        for (memory, words) in &compiled.taken {
+            println!("{memory} {words} of {}", compiled.target.words(*memory));
+        }
+        if listed {
+            print!("{}", compiled.listing());
+        }
+        println!(
+            "layer: array busy, waits for dma, for prep, bank conflicts, drain, in {count} steps"
+        );
+        for layer in layers(simulator.trace()) {
+            let name = compiled.names.get(layer.tag as usize);
+            println!(
+                "{:50} {:8} {:7} {:7} {:7} {:7}  {:?}",
+                name.map_or("", String::as_str),
+                layer.array_busy,
+                layer.stall_weight,
+                layer.stall_operand,
+                layer.stall_bank,
+                layer.stall_store,
+                layer.cycles
+            );
+        }
     }
+    let step = cycles[1].cycles - cycles[0].cycles;
+    let busy = cycles[1].array_busy - cycles[0].array_busy;
+    println!("cycles per step {step}");
+    println!(
+        "array busy {busy}, {:.1} %",
+        100.0 * busy as f64 / step as f64
+    );
+    println!(
+        "stalls per step: weight {} operand {} bank {} store {}",
+        cycles[1].stall_weight - cycles[0].stall_weight,
+        cycles[1].stall_operand - cycles[0].stall_operand,
+        cycles[1].stall_bank - cycles[0].stall_bank,
+        cycles[1].stall_store - cycles[0].stall_store
+    );
+    println!(
+        "bytes read per step {}",
+        cycles[1].read_bytes - cycles[0].read_bytes
+    );
+    println!("multiply-accumulates per step {}", model.graph.macs());
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::graph::Network;
 use common::runner::{check_any_order, check_in_order, reference};
+use common::simulate::check_simulated;
 use diffuser_compiler::{Source, Target, compile};
 use diffuser_model::graph::Op;
 use diffuser_spec::sampler::Step;
@@ -53,6 +54,7 @@ fn random_graphs() {
         };
         check_in_order(&compiled, &n.graph, &want);
         check_any_order(&compiled, &want, seed);
+        check_simulated(&compiled, &want);
     }
     assert!(kinds.iter().all(|&k| k >= 10), "{kinds:?}");
 }

@@ -5,6 +5,7 @@ pub mod graph;
 pub mod model;
 pub mod random;
 pub mod runner;
+pub mod simulate;
 
 /// `google/ddpm-cifar10-32`.
 pub const CIFAR10: &str = r#"{"sample_size": 32, "block_out_channels": [128, 256, 256, 256],

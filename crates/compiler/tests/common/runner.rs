@@ -14,6 +14,7 @@ use diffuser_model::step::StepParams;
 use diffuser_spec::sampler::{Step, pixel};
 
 use super::random::Random;
+use super::simulate::check_simulated;
 
 pub const DATA: u64 = 0x1_0000_0000;
 pub const RECORDS: u64 = 0x2_0000_0000;
@@ -249,8 +250,13 @@ pub fn check_in_order(compiled: &Compiled, graph: &Graph, want: &Reference) {
 
 pub fn check_result(machine: &Machine, want: &Reference) {
     let (state, pixels) = machine.result();
+    check_output(&state, &pixels, want);
+}
+
+/// State and pixels are those of the last step.
+pub fn check_output(state: &[i32], pixels: &[u8], want: &Reference) {
     let last = want.states.last().expect("a step");
-    assert!(state == *last, "the last state");
+    assert!(state == last, "the last state");
     let want: Vec<u8> = last.iter().map(|&x| pixel(x)).collect();
     assert!(pixels == want, "the pixels");
 }
@@ -341,6 +347,7 @@ pub fn check_with(
 ) -> Compiled {
     let (compiled, want) = prepared(model, target, sampler, count, class);
     check_in_order(&compiled, &model.graph, &want);
+    check_simulated(&compiled, &want);
     compiled
 }
 
@@ -351,4 +358,5 @@ pub fn check(model: &QuantisedModel, target: &Target, sampler: Sampler, class: O
     for seed in 0..3 {
         check_any_order(&compiled, &want, seed);
     }
+    check_simulated(&compiled, &want);
 }
