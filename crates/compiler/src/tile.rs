@@ -16,7 +16,7 @@ use crate::target::{Memory, Shape, Target};
 
 /// Parts of the share that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
 /// descriptors cost their start.
-const WEIGHT_PARTS: usize = 6;
+const WEIGHT_PARTS: usize = 4;
 
 /// The same of the parameter memory.
 const PARAM_PARTS: usize = 4;
@@ -54,7 +54,10 @@ pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), Co
         let by_params = target.param / PARAM_PARTS / target.shape.outputs;
         let most = by_weights.min(by_params).clamp(1, MAX_TILES);
         let tiles = conv.lanes.len() / target.shape.outputs;
-        let parts = even_parts(tiles, tiles.div_ceil(most));
+        let mut parts = even_parts(tiles, tiles.div_ceil(most));
+        if conv.sums && tiles > 1 {
+            split_last(&mut parts);
+        }
         if let Work::Conv(conv) = &mut layers.list[index].work {
             conv.parts = parts;
         }
@@ -123,6 +126,17 @@ fn norm_parts(
     }
     parts.retain(|p| !p.is_empty());
     parts
+}
+
+/// The last tile by itself: the norm of all others is done while it runs.
+fn split_last(parts: &mut Vec<Range<usize>>) {
+    if let Some(last) = parts.last_mut()
+        && last.len() > 1
+    {
+        let end = last.end;
+        last.end -= 1;
+        parts.push(end - 1..end);
+    }
 }
 
 /// `0..count` in so many ranges whose lengths differ by at most one.
