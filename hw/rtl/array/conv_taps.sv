@@ -1,0 +1,250 @@
+// The outer loops of a `conv` (tile, group of P pixels, plane, ky, kx): for each tap which input pixel every lane reads, one tap a
+// cycle. Counters of row and column for each lane; a pixel's number is row * width + column, one multiplier a lane, off the
+// loop's path. Which lanes read one bank in different rows is found here as well.
+
+module conv_taps
+  import array_pkg::*;
+#(
+  parameter int unsigned P = 4,
+  parameter int unsigned Depth = 16,  // taps made ahead; more than the stages of this module
+  localparam int unsigned LaneWidth = $clog2(P),
+  localparam int unsigned GroupWidth = 24 - LaneWidth
+) (
+  input logic clk_i,
+  input logic rst_ni,
+
+  input logic valid_i,  // there is a descriptor; all below stay as they are until done_o
+  output logic done_o,  // pulse: its last tap is made
+  // verilator lint_off UNUSEDSIGNAL
+  input conv_cfg_t cfg_i,  // each stage uses a part
+  // verilator lint_on UNUSEDSIGNAL
+  input logic [P-1:0][LaneWidth-1:0] lane_row_i,
+  input logic [P-1:0][LaneWidth-1:0] lane_column_i,
+  input logic [LaneWidth:0] group_rows_i,
+  input logic [LaneWidth:0] group_columns_i,
+
+  output logic tap_valid_o,
+  input logic tap_ready_i,
+  output tap_flags_t flags_o,
+  output logic [P-1:0] in_image_o,  // lane reads an input pixel; else it takes the zero point
+  output logic [P-1:0][LaneWidth-1:0] bank_o,
+  output logic [P-1:0][GroupWidth-1:0] group_o,  // row within the block
+  output logic [P-1:0][P-1:0] conflict_o,  // [j][k], k < j: both in the image, same bank, different rows
+  output logic [GroupWidth-1:0] last_group_o  // the last one that a lane reads
+);
+
+  // ---- loops ----
+
+  logic busy_q, emit, room;
+  logic [7:0] tile_left_q;  // tiles after this one
+  logic [23:0] group_left_q;
+  logic plane_q;
+  logic [1:0] ky_q, kx_q, k_last;
+  logic [P-1:0][12:0] row_q;  // past the last pixel rows go beyond the output, at most by P
+  logic [P-1:0][11:0] column_q;
+  logic kx_end, ky_end, plane_end, group_end, tile_end;
+
+  assign k_last = {cfg_i.kernel, 1'b0};
+  assign kx_end = kx_q == k_last;
+  assign ky_end = kx_end && ky_q == k_last;
+  assign plane_end = ky_end && cfg_i.planes && !plane_q;
+  assign group_end = ky_end && !plane_end;
+  assign tile_end = group_end && group_left_q == '0;
+  assign emit = busy_q && room;
+  assign done_o = emit && tile_end && tile_left_q == '0;
+
+  logic [P-1:0][12:0] row_first, row_next;
+  logic [P-1:0][11:0] column_first, column_next;
+  always_comb begin
+    for (int unsigned j = 0; j < P; j++) begin
+      logic [12:0] column;  // before the wrap
+      row_first[j] = 13'(lane_row_i[j]);
+      column_first[j] = 12'(lane_column_i[j]);
+      column = 13'(column_q[j]) + 13'(group_columns_i);
+      if (column >= 13'(cfg_i.out_width)) begin
+        column_next[j] = 12'(column - 13'(cfg_i.out_width));
+        row_next[j] = row_q[j] + 13'(group_rows_i) + 13'd1;
+      end else begin
+        column_next[j] = 12'(column);
+        row_next[j] = row_q[j] + 13'(group_rows_i);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!busy_q) begin
+      busy_q <= valid_i;
+      tile_left_q <= cfg_i.tiles - 1'b1;
+      group_left_q <= cfg_i.groups - 1'b1;
+      plane_q <= 1'b0;
+      ky_q <= '0;
+      kx_q <= '0;
+      row_q <= row_first;
+      column_q <= column_first;
+    end else if (emit) begin
+      kx_q <= kx_end ? '0 : kx_q + 1'b1;
+      if (kx_end) ky_q <= ky_end ? '0 : ky_q + 1'b1;
+      if (ky_end) plane_q <= plane_end;
+      if (tile_end) begin
+        tile_left_q <= tile_left_q - 1'b1;
+        group_left_q <= cfg_i.groups - 1'b1;
+        row_q <= row_first;
+        column_q <= column_first;
+        busy_q <= tile_left_q != '0;
+      end else if (group_end) begin
+        group_left_q <= group_left_q - 1'b1;
+        row_q <= row_next;
+        column_q <= column_next;
+      end
+    end
+    if (!rst_ni) busy_q <= 1'b0;
+  end
+
+  // Lanes of pixels that there are.
+  logic [P-1:0] lane_valid;
+  always_comb begin
+    for (int unsigned j = 0; j < P; j++) begin
+      lane_valid[j] = group_left_q != '0 || cfg_i.pixels[LaneWidth-1:0] == '0 || LaneWidth'(j) < cfg_i.pixels[LaneWidth-1:0];
+    end
+  end
+
+  // ---- stage 1: coordinates, of the upsampled input where there is one ----
+
+  localparam int unsigned Stages = 5;
+  logic [Stages:1] valid_q;
+  tap_flags_t [Stages:1] flags_q;
+  logic [P-1:0] lane_valid1_q;
+  logic [P-1:0][14:0] y1_q, x1_q;  // signed
+  logic stride_row;
+  assign stride_row = cfg_i.stride;
+  always_ff @(posedge clk_i) begin
+    valid_q <= {valid_q[Stages-1:1], emit};
+    if (!rst_ni) valid_q <= '0;
+    flags_q[1] <= '{
+        first: !plane_q && ky_q == '0 && kx_q == '0,
+        plane_first: plane_q && ky_q == '0 && kx_q == '0,
+        plane_end: plane_end,
+        group_end: group_end,
+        tile_end: tile_end,
+        desc_end: done_o,
+        tile0: tile_left_q == cfg_i.tiles - 1'b1
+    };
+    flags_q[Stages:2] <= flags_q[Stages-1:1];
+    lane_valid1_q <= lane_valid;
+    for (int unsigned j = 0; j < P; j++) begin
+      y1_q[j] <= (stride_row ? {1'b0, row_q[j], 1'b0} : 15'(row_q[j])) + 15'(ky_q) - 15'(cfg_i.pad_top);
+      x1_q[j] <= (stride_row ? {2'b0, column_q[j], 1'b0} : 15'(column_q[j])) + 15'(kx_q) - 15'(cfg_i.pad_left);
+    end
+  end
+
+  // ---- stage 2: padding ----
+
+  logic [5:2][P-1:0] in_image_q;
+  logic [P-1:0][11:0] y2_q, x2_q, x3_q;
+  logic [11:0] width2_q;
+  logic [12:0] rows1_q, columns1_q;
+  logic upsample1_q;
+  logic [11:0] width1_q;
+  always_ff @(posedge clk_i) begin
+    // of the tap's own descriptor: the next one's may stand at the inputs when its last taps are here
+    rows1_q <= cfg_i.rows;
+    columns1_q <= cfg_i.columns;
+    upsample1_q <= cfg_i.upsample;
+    width1_q <= cfg_i.in_width;
+    width2_q <= width1_q;
+    for (int unsigned j = 0; j < P; j++) begin
+      // a negative coordinate is large without its sign
+      in_image_q[2][j] <= lane_valid1_q[j] && y1_q[j] < 15'(rows1_q) && x1_q[j] < 15'(columns1_q);
+      y2_q[j] <= upsample1_q ? y1_q[j][12:1] : y1_q[j][11:0];
+      x2_q[j] <= upsample1_q ? x1_q[j][12:1] : x1_q[j][11:0];
+    end
+    in_image_q[5:3] <= in_image_q[4:2];
+  end
+
+  // ---- stages 3 and 4: the pixel's number ----
+
+  logic [P-1:0][23:0] product3_q, pixel4_q, pixel5_q;
+  always_ff @(posedge clk_i) begin
+    x3_q <= x2_q;
+    for (int unsigned j = 0; j < P; j++) begin
+      product3_q[j] <= 24'(y2_q[j]) * 24'(width2_q);
+      pixel4_q[j] <= product3_q[j] + 24'(x3_q[j]);
+    end
+    pixel5_q <= pixel4_q;
+  end
+
+  // ---- stage 5: conflicts, and the last group: pixels do not fall from lane to lane ----
+
+  logic [P-1:0][P-1:0] conflict5_q;
+  logic [GroupWidth-1:0] last_group, last_group5_q;
+  always_comb begin
+    last_group = '0;
+    for (int unsigned j = 0; j < P; j++) begin
+      if (in_image_q[4][j]) last_group = pixel4_q[j][23:LaneWidth];
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    last_group5_q <= last_group;
+    for (int unsigned j = 0; j < P; j++) begin
+      for (int unsigned k = 0; k < P; k++) begin
+        conflict5_q[j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel4_q[j] != pixel4_q[k]
+            && pixel4_q[j][LaneWidth-1:0] == pixel4_q[k][LaneWidth-1:0];
+      end
+    end
+  end
+
+  // ---- taps made ahead ----
+
+  logic [$clog2(Depth+1)-1:0] room_q;  // places not promised to a tap
+  assign room = room_q != '0;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) room_q <= ($clog2(Depth + 1))'(Depth);
+    else room_q <= room_q + ($clog2(Depth + 1))'(tap_valid_o && tap_ready_i) - ($clog2(Depth + 1))'(emit);
+  end
+
+  typedef struct packed {
+    tap_flags_t flags;
+    logic [P-1:0] in_image;
+    logic [P-1:0][23:0] pixel;
+    logic [P-1:0][P-1:0] conflict;
+    logic [GroupWidth-1:0] last_group;
+  } tap_t;
+  tap_t tap;
+  logic fifo_ready;
+  logic [$clog2(Depth+1)-1:0] fifo_count;
+  fifo #(
+    .Width($bits(tap_t)),
+    .Depth(Depth)
+  ) u_fifo (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .in_valid_i(valid_q[5]),
+    .in_ready_o(fifo_ready),
+    .in_data_i({flags_q[5], in_image_q[5], pixel5_q, conflict5_q, last_group5_q}),
+    .out_valid_o(tap_valid_o),
+    .out_ready_i(tap_ready_i),
+    .out_data_o(tap),
+    .count_o(fifo_count)
+  );
+
+  assign flags_o = tap.flags;
+  assign in_image_o = tap.in_image;
+  assign conflict_o = tap.conflict;
+  assign last_group_o = tap.last_group;
+  always_comb begin
+    for (int unsigned j = 0; j < P; j++) begin
+      bank_o[j]  = tap.pixel[j][LaneWidth-1:0];
+      group_o[j] = tap.pixel[j][23:LaneWidth];
+    end
+  end
+
+  logic unused;
+  assign unused = ^{fifo_ready, fifo_count};
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q[5] |-> fifo_ready)
+  else $error("%m: a tap was made without a place for it");
+`endif
+
+endmodule
