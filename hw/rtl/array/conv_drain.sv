@@ -147,6 +147,7 @@ module conv_drain
 
   logic [23:0] pixel_q;  // in the tile; the last group's lanes go past the last
   logic bank_q;  // of the tile's channels
+  logic [1:0] leaving_q;  // bank's last pixel is in requantisation: what it holds is not the next tile's
   logic past_end_q, tile_gap_q;
   logic [$clog2(OutDepth+1)-1:0] room_q;
   logic tile_end, lane_end, desc_end, take, drop, sums_busy, out_pop;
@@ -155,7 +156,7 @@ module conv_drain
   assign tile_end = pixel_q == last_pixel_q;
   assign desc_end = tile_end && tiles_left_q == '0;
   assign drop = acc_valid && past_end_q;
-  assign take = acc_valid && run_q && !past_end_q && !tile_gap_q && channel_full_i[bank_q] && room_q != '0
+  assign take = acc_valid && run_q && !past_end_q && !tile_gap_q && channel_full_i[bank_q] && !leaving_q[bank_q] && room_q != '0
       && (!has_residual_q || residual_valid) && !(sums_q && tile_end && sums_busy);
   assign acc_pop = take || drop;
   assign residual_pop = take && has_residual_q;
@@ -194,9 +195,12 @@ module conv_drain
     end else if (past_end_q && acc_pop && lane_end) begin
       pixel_q <= '0;
     end
+    leaving_q <= leaving_q & ~channel_free_o;
+    if (take && tile_end) leaving_q[bank_q] <= 1'b1;
     if (!rst_ni) begin
       run_q <= 1'b0;
       bank_q <= 1'b0;
+      leaving_q <= '0;
       past_end_q <= 1'b0;
       number_q <= '0;
       room_q <= ($clog2(OutDepth + 1))'(OutDepth);

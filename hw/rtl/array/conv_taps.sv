@@ -5,7 +5,7 @@
 module conv_taps
   import array_pkg::*;
 #(
-  parameter int unsigned P = 4,
+  parameter int unsigned P = 4,  // at least 4
   parameter int unsigned Depth = 16,  // taps made ahead; more than the stages of this module
   localparam int unsigned LaneWidth = $clog2(P),
   localparam int unsigned GroupWidth = 24 - LaneWidth
@@ -110,7 +110,8 @@ module conv_taps
 
   // ---- stage 1: coordinates, of the upsampled input where there is one ----
 
-  localparam int unsigned Stages = 5;
+  // to find the largest of P takes a stage for each halving
+  localparam int unsigned Stages = 4 + LaneWidth;
   logic [Stages:1] valid_q;
   tap_flags_t [Stages:1] flags_q;
   logic [P-1:0] lane_valid1_q;
@@ -139,7 +140,7 @@ module conv_taps
 
   // ---- stage 2: padding ----
 
-  logic [5:2][P-1:0] in_image_q;
+  logic [Stages:2][P-1:0] in_image_q;
   logic [P-1:0][11:0] y2_q, x2_q, x3_q;
   logic [11:0] width2_q;
   logic [12:0] rows1_q, columns1_q;
@@ -158,37 +159,47 @@ module conv_taps
       y2_q[j] <= upsample1_q ? y1_q[j][12:1] : y1_q[j][11:0];
       x2_q[j] <= upsample1_q ? x1_q[j][12:1] : x1_q[j][11:0];
     end
-    in_image_q[5:3] <= in_image_q[4:2];
+    in_image_q[Stages:3] <= in_image_q[Stages-1:2];
   end
 
   // ---- stages 3 and 4: the pixel's number ----
 
-  logic [P-1:0][23:0] product3_q, pixel4_q, pixel5_q;
+  logic [P-1:0][23:0] product3_q;
+  logic [Stages:4][P-1:0][23:0] pixel_q;
   always_ff @(posedge clk_i) begin
     x3_q <= x2_q;
     for (int unsigned j = 0; j < P; j++) begin
       product3_q[j] <= 24'(y2_q[j]) * 24'(width2_q);
-      pixel4_q[j] <= product3_q[j] + 24'(x3_q[j]);
+      pixel_q[4][j] <= product3_q[j] + 24'(x3_q[j]);
     end
-    pixel5_q <= pixel4_q;
+    pixel_q[Stages:5] <= pixel_q[Stages-1:4];
   end
 
-  // ---- stage 5: conflicts, and the last group: pixels do not fall from lane to lane ----
+  // ---- stages 5 and on: conflicts; the last group that a lane reads, not always the last lane's with upsampling ----
 
-  logic [P-1:0][P-1:0] conflict5_q;
-  logic [GroupWidth-1:0] last_group, last_group5_q;
-  always_comb begin
-    last_group = '0;
-    for (int unsigned j = 0; j < P; j++) begin
-      if (in_image_q[4][j]) last_group = pixel4_q[j][23:LaneWidth];
-    end
-  end
+  logic [Stages:5][P-1:0][P-1:0] conflict_q;
   always_ff @(posedge clk_i) begin
-    last_group5_q <= last_group;
     for (int unsigned j = 0; j < P; j++) begin
       for (int unsigned k = 0; k < P; k++) begin
-        conflict5_q[j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel4_q[j] != pixel4_q[k]
-            && pixel4_q[j][LaneWidth-1:0] == pixel4_q[k][LaneWidth-1:0];
+        conflict_q[5][j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel_q[4][j] != pixel_q[4][k]
+            && pixel_q[4][j][LaneWidth-1:0] == pixel_q[4][k][LaneWidth-1:0];
+      end
+    end
+    for (int unsigned s = 6; s <= Stages; s++) conflict_q[s] <= conflict_q[s-1];
+  end
+
+  for (genvar l = 0; l <= LaneWidth; l++) begin : gen_last
+    logic [(P>>l)-1:0][GroupWidth-1:0] last;
+    if (l == 0) begin : gen_leaf
+      always_comb begin
+        for (int unsigned j = 0; j < P; j++) last[j] = in_image_q[4][j] ? pixel_q[4][j][23:LaneWidth] : '0;
+      end
+    end else begin : gen_level
+      always_ff @(posedge clk_i) begin
+        for (int unsigned j = 0; j < (P >> l); j++) begin
+          last[j] <= gen_last[l-1].last[2*j] > gen_last[l-1].last[2*j+1] ? gen_last[l-1].last[2*j]
+              : gen_last[l-1].last[2*j+1];
+        end
       end
     end
   end
@@ -219,9 +230,9 @@ module conv_taps
     .clk_i,
     .rst_ni,
     .clear_i(1'b0),
-    .in_valid_i(valid_q[5]),
+    .in_valid_i(valid_q[Stages]),
     .in_ready_o(fifo_ready),
-    .in_data_i({flags_q[5], in_image_q[5], pixel5_q, conflict5_q, last_group5_q}),
+    .in_data_i({flags_q[Stages], in_image_q[Stages], pixel_q[Stages], conflict_q[Stages], gen_last[LaneWidth].last[0]}),
     .out_valid_o(tap_valid_o),
     .out_ready_i(tap_ready_i),
     .out_data_o(tap),
@@ -243,7 +254,7 @@ module conv_taps
   assign unused = ^{fifo_ready, fifo_count};
 
 `ifndef SYNTHESIS
-  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q[5] |-> fifo_ready)
+  assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q[Stages] |-> fifo_ready)
   else $error("%m: a tap was made without a place for it");
 `endif
 

@@ -1,0 +1,1 @@
+--top-module mac_array -GP=4 -GO=8 -GI=8

@@ -1,0 +1,1 @@
+--top-module array_unit -GP=4 -GO=8 -GI=8

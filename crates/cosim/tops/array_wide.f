@@ -1,0 +1,1 @@
+--top-module array_unit -GP=8 -GO=16 -GI=8
