@@ -52,16 +52,22 @@ fn groups(op: &Conv, shape: Shape) -> Vec<Group> {
     (0..shape.rows(pixels)).map(|g| group(g * size)).collect()
 }
 
-/// A `conv` that starts at `start`; `chain` is the progress of the `prep` that it follows.
-pub(crate) fn conv(
-    op: &Conv,
-    shape: Shape,
-    timing: &Timing,
-    start: u64,
-    chain: Option<Progress>,
-) -> Cost {
+/// When the array can do what for a `conv`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// Its waits are fulfilled and it is at the head of its queue.
+    pub ready: u64,
+    /// The last product of the descriptor before has been issued.
+    pub free: u64,
+    /// Progress of the `prep` that it follows.
+    pub chain: Option<Progress>,
+}
+
+/// A `conv`: it is set up while the descriptor before is multiplied, and multiplies while that drains.
+pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Cost {
     let groups = groups(op, shape);
-    let (taps, repeats) = (kernel(op) * kernel(op), planes(op) * u64::from(op.blocks));
+    let taps = kernel(op) * kernel(op);
+    let repeats = planes(op) * u64::from(op.blocks);
     let outputs = shape.outputs as u64;
     // a pixel's O lanes are one word, but for K: there they lie in O / I words
     let words = if op.dest_kind == 2 {
@@ -71,11 +77,12 @@ pub(crate) fn conv(
     };
     let mut cost = Cost::default();
     // bias and multipliers of the first tile; later ones are read meanwhile
-    let mut now = start + timing.array_start + outputs;
+    let set_up = start.ready + timing.array_start + outputs;
+    let mut now = set_up.max(start.free);
     let mut drained = now;
     for tile in 0..op.tiles {
         for group in &groups {
-            if let (0, Some(chain), Some(last)) = (tile, chain, group.last) {
+            if let (0, Some(chain), Some(last)) = (tile, start.chain, group.last) {
                 let ready = chain.at(last / shape.pixels as u64);
                 cost.stall_operand += ready.saturating_sub(now);
                 now = now.max(ready);
@@ -93,26 +100,25 @@ pub(crate) fn conv(
     // the last tile's sums are written behind its last word
     let sums = if op.sums { outputs } else { 0 };
     cost.end = drained + timing.drain_latency + sums;
+    // what comes next may read what a Q, K or V writes
+    cost.issued = if op.dest_kind == 0 { now } else { cost.end };
     cost
 }
 
-/// An `attention`: while a group's softmax works the next group's logits are made.
+/// An `attention`: the softmax of a group of P queries has the time of the products of another.
 pub(crate) fn attention(op: &Attention, shape: Shape, timing: &Timing, start: u64) -> Cost {
-    let pixels = u64::from(op.pixels);
-    let (p, groups) = (shape.pixels as u64, shape.rows(pixels));
-    let (kt, dt) = (key_tiles(op, shape), value_tiles(op, shape));
-    let (dot, mean) = (u64::from(op.head_blocks), key_blocks(op, shape));
-    let issue = kt * dot + dt * mean;
-    // O lanes of one pixel leave the array in a cycle
-    let multiply = kt * dot.max(p) + dt * mean.max(p);
-    let softmax = p * pixels.div_ceil(timing.exponentials);
-    let each = multiply.max(softmax);
-    let head = groups * each + softmax + timing.softmax_latency;
-    let heads = u64::from(op.heads);
+    let p = shape.pixels as u64;
+    let (keys, channels) = (key_tiles(op, shape), u64::from(op.head_blocks));
+    let issue = keys * channels + value_tiles(op, shape) * key_blocks(op, shape);
+    // rows of logits are read twice, results leave I lanes of a query a cycle
+    let each = issue.max(2 * p * keys).max(p * channels);
+    let groups = u64::from(op.heads) * shape.rows(op.pixels.into());
+    let end = start + timing.array_start + groups * each + timing.attention_latency;
     Cost {
-        end: start + timing.array_start + heads * head,
-        busy: heads * groups * issue,
-        stall_store: heads * groups * (multiply - issue),
+        end,
+        busy: groups * issue,
+        stall_store: groups * (each - issue),
+        issued: end,
         ..Cost::default()
     }
 }
@@ -120,6 +126,15 @@ pub(crate) fn attention(op: &Attention, shape: Shape, timing: &Timing, start: u6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// At time `ready` on an idle array.
+    fn at(ready: u64, chain: Option<Progress>) -> Start {
+        Start {
+            ready,
+            free: 0,
+            chain,
+        }
+    }
 
     const SHAPE: Shape = Shape::ZU9EG;
 
@@ -150,7 +165,7 @@ mod tests {
     #[test]
     fn a_stride_of_one_over_wide_rows_has_no_conflicts() {
         for size in [8, 16, 32] {
-            let cost = conv(&square(size, 1), SHAPE, &Timing::default(), 0, None);
+            let cost = conv(&square(size, 1), SHAPE, &Timing::default(), at(0, None));
             let pixels = u64::from(size * size);
             assert_eq!(cost.busy, pixels / 8 * 9 * 4 * 3, "{size}");
             assert_eq!((cost.stall_bank, cost.stall_store), (0, 0), "{size}");
@@ -165,7 +180,7 @@ mod tests {
             out_height: 16,
             ..square(32, 0)
         };
-        let cost = conv(&op, SHAPE, &Timing::default(), 0, None);
+        let cost = conv(&op, SHAPE, &Timing::default(), at(0, None));
         assert_eq!(cost.busy, 256 / 8 * 4 * 3);
         assert_eq!(cost.stall_bank, cost.busy);
     }
@@ -174,7 +189,7 @@ mod tests {
     fn short_sums_wait_for_the_drain() {
         // 4 issues a group of 8 pixels: the drain's 8 cycles decide
         let timing = Timing::default();
-        let cost = conv(&square(16, 0), SHAPE, &timing, 100, None);
+        let cost = conv(&square(16, 0), SHAPE, &timing, at(100, None));
         let groups = 3 * 256 / 8;
         assert_eq!(cost.busy, groups * 4);
         let first = 100 + timing.array_start + 32 + 4 + timing.mac_latency;
@@ -189,7 +204,7 @@ mod tests {
             first: 1000,
             each: 500,
         };
-        let cost = conv(&square(16, 1), SHAPE, &timing, 0, Some(progress));
+        let cost = conv(&square(16, 1), SHAPE, &timing, at(0, Some(progress)));
         // four groups of output read the last of 32, which is finished at 16,500; then two tiles remain
         let tile = 32 * 9 * 4;
         let last = progress.at(31) + 4 * 36 + 2 * tile;
@@ -201,22 +216,46 @@ mod tests {
     }
 
     #[test]
+    fn a_conv_multiplies_while_the_one_before_drains() {
+        let timing = Timing::default();
+        let op = square(16, 1);
+        let first = conv(&op, SHAPE, &timing, at(0, None));
+        assert!(first.issued < first.end);
+        let start = Start {
+            ready: 0,
+            free: first.issued,
+            chain: None,
+        };
+        let second = conv(&op, SHAPE, &timing, start);
+        assert_eq!(second.end - first.end, second.busy);
+        // not where it may read what the one before writes
+        let key = Conv {
+            dest_kind: 2,
+            head_blocks: 1,
+            ..op
+        };
+        let key = conv(&key, SHAPE, &timing, at(0, None));
+        assert_eq!(key.issued, key.end);
+    }
+
+    #[test]
     fn attention_takes_what_its_slowest_part_takes() {
-        let op = Attention {
+        let op = |pixels, head_blocks| Attention {
             heads: 2,
-            head_blocks: 2,
-            pixels: 256,
+            head_blocks,
+            pixels,
             ..Attention::default()
         };
         let timing = Timing::default();
-        let cost = attention(&op, SHAPE, &timing, 0);
-        assert_eq!(cost.busy, 2 * 32 * (8 * 2 + 16));
-        let slow = Timing {
-            exponentials: 1,
-            ..timing
-        };
-        let slow = attention(&op, SHAPE, &slow, 0);
-        assert_eq!(slow.busy, cost.busy);
-        assert!(slow.end > 10 * cost.end, "{} {}", slow.end, cost.end);
+        let overhead = timing.array_start + timing.attention_latency;
+        let long = attention(&op(256, 16), SHAPE, &timing, 0);
+        // 8 tiles of keys, 8 of values: 8 * 16 + 8 * 16 products
+        assert_eq!(long.busy, 2 * 32 * 256);
+        assert_eq!(long.end, overhead + long.busy);
+        // reading the logits twice takes longer than 8 * 2 + 16 products
+        let short = attention(&op(256, 2), SHAPE, &timing, 0);
+        assert_eq!(short.busy, 2 * 32 * 32);
+        assert_eq!(short.end, overhead + 2 * 32 * 128);
+        assert_eq!(short.busy + short.stall_store, 2 * 32 * 128);
     }
 }

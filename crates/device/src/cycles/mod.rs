@@ -33,30 +33,26 @@ pub struct Timing {
     pub store_start: u64,
     /// `store`: from the last data to the last response.
     pub store_latency: u64,
-    /// `norm`: from start to the first group, the head.
-    pub norm_start: u64,
-    /// `norm`: each channel's sums.
-    pub norm_sum: u64,
-    /// `norm`: the factors of each group.
+    /// `norm`: the least from one group to the next; else a channel a cycle.
     pub norm_group: u64,
-    /// `norm`: each channel's affine map.
-    pub norm_channel: u64,
-    /// `prep`: from start to its first word.
+    /// `norm`: all that a descriptor costs besides its groups.
+    pub norm_latency: u64,
+    /// `prep`: from start to its first read.
     pub prep_start: u64,
-    /// `prep`: from a group's last word to its place in memory, the arithmetic.
+    /// `prep`: from a group's last read to its place in memory.
     pub prep_latency: u64,
-    /// `conv` and `attention`: from start to the first issue, besides the entries of the first tile.
+    /// Array: from start to the first issue, besides the entries of the first tile.
     pub array_start: u64,
     /// Array: from a group's last issue to its accumulators.
     pub mac_latency: u64,
-    /// Array: from a drained accumulator to its word in memory.
+    /// `conv`: from a drained accumulator to its word in memory.
     pub drain_latency: u64,
-    /// `attention`: exponentials a cycle.
-    pub exponentials: u64,
-    /// `attention`: a head's fill and drain.
-    pub softmax_latency: u64,
-    /// `sample`: from start to the first value, head and all.
-    pub sample_start: u64,
+    /// `attention`: all that a descriptor costs besides its groups of queries.
+    pub attention_latency: u64,
+    /// `sample`: all that a descriptor costs besides its values.
+    pub sample_latency: u64,
+    /// `sample`: the same in addition where noise is drawn.
+    pub noise_latency: u64,
     /// `sample`: each value.
     pub sample_value: u64,
 }
@@ -74,19 +70,17 @@ impl Default for Timing {
             load_latency: 70,
             store_start: 10,
             store_latency: 50,
-            norm_start: 8,
-            norm_sum: 1,
-            norm_group: 60,
-            norm_channel: 4,
-            prep_start: 12,
-            prep_latency: 16,
-            array_start: 12,
+            norm_group: 14,
+            norm_latency: 170,
+            prep_start: 15,
+            prep_latency: 30,
+            array_start: 20,
             mac_latency: 17,
-            drain_latency: 12,
-            exponentials: 16,
-            softmax_latency: 60,
-            sample_start: 40,
-            sample_value: 4,
+            drain_latency: 20,
+            attention_latency: 150,
+            sample_latency: 60,
+            noise_latency: 130,
+            sample_value: 5,
         }
     }
 }
@@ -108,6 +102,8 @@ pub(crate) struct Cost {
     pub read_bytes: u64,
     /// `prep`: when its groups are finished.
     pub progress: Option<Progress>,
+    /// `conv`: when the array could begin with the next one.
+    pub issued: u64,
 }
 
 /// When the groups of P pixels of a `prep` are finished.

@@ -1,15 +1,13 @@
-//! `norm`, one group after another.
+//! `norm`: a channel a cycle, with a least time for each group's factors.
 
 use diffuser_isa::generated::Norm;
 
 use super::{Cost, Timing};
 
 pub(crate) fn norm(op: &Norm, timing: &Timing, start: u64) -> Cost {
-    let channel = timing.norm_sum + timing.norm_channel;
-    let group = timing.norm_group + u64::from(op.group_channels) * channel;
-    let busy = u64::from(op.groups) * group;
+    let busy = u64::from(op.groups) * timing.norm_group.max(op.group_channels.into());
     Cost {
-        end: start + timing.norm_start + busy,
+        end: start + timing.norm_latency + busy,
         busy,
         ..Cost::default()
     }

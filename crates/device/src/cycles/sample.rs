@@ -6,8 +6,9 @@ use super::{Cost, Timing};
 
 pub(crate) fn sample(op: &Sample, timing: &Timing, start: u64) -> Cost {
     let busy = u64::from(op.pixels) * u64::from(op.channels) * timing.sample_value;
+    let noise = if op.noise { timing.noise_latency } else { 0 };
     Cost {
-        end: start + timing.sample_start + busy,
+        end: start + timing.sample_latency + noise + busy,
         busy,
         ..Cost::default()
     }

@@ -6,8 +6,9 @@ use diffuser_isa::{Descriptor, ErrorCode, Op, Unit};
 
 use super::trace::Span;
 use super::{Stop, World};
+use crate::cycles::array::{self, Start};
 use crate::cycles::dma::BusTime;
-use crate::cycles::{Cost, Progress, Timing, array, dma, norm, prep, sample};
+use crate::cycles::{Cost, Progress, Timing, dma, norm, prep, sample};
 use crate::fault::Fault;
 use crate::ops::{self, Context};
 
@@ -43,12 +44,16 @@ struct Queue {
     running: VecDeque<Running>,
     retired: u64,
     stood: [u64; 2],
+    /// When the waits of the head were first seen fulfilled.
+    ready: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Units {
     queues: [Queue; 5],
     bus: BusTime,
+    /// When the array has issued the last product of what it has had.
+    issued: u64,
     /// When something retired last.
     pub last_retirement: u64,
 }
@@ -71,7 +76,10 @@ impl Units {
 
     /// After an error: nothing more starts.
     pub(super) fn empty_queues(&mut self) {
-        self.queues.iter_mut().for_each(|q| q.waiting.clear());
+        for queue in &mut self.queues {
+            queue.waiting.clear();
+            queue.ready = None;
+        }
     }
 
     /// The lowest unit that works on something, and on what: the one that is blamed for a timeout.
@@ -132,10 +140,15 @@ impl Units {
                 continue;
             };
             let free = queue.running.len() < limit;
-            if !free || !Unit::ALL.iter().all(|&u| self.fulfilled(head, u)) {
+            if !Unit::ALL.iter().all(|&u| self.fulfilled(head, u)) {
                 continue;
             }
             let queue = &mut self.queues[unit as usize];
+            let ready = *queue.ready.get_or_insert(now);
+            if !free {
+                continue;
+            }
+            queue.ready = None;
             let issued = queue.waiting.pop_front().expect("it has a head");
             let stood = std::mem::take(&mut queue.stood);
             let fault = ops::validate(&issued.descriptor.op, &world.memories).err();
@@ -144,7 +157,7 @@ impl Units {
                     end: self.refused(unit, now + world.options.timing.refuse),
                     ..Cost::default()
                 },
-                None => self.cost(&issued, now, world),
+                None => self.cost(&issued, ready, now, world),
             };
             self.queues[unit as usize].running.push_back(Running {
                 issued,
@@ -164,7 +177,7 @@ impl Units {
         before.map_or(end, |r| r.cost.end.max(end))
     }
 
-    fn cost(&mut self, issued: &Issued, now: u64, world: &mut World) -> Cost {
+    fn cost(&mut self, issued: &Issued, ready: u64, now: u64, world: &mut World) -> Cost {
         let shape = world.memories.shape;
         let timing = world.options.timing;
         let mut cost = match &issued.descriptor.op {
@@ -177,8 +190,12 @@ impl Units {
             Op::Sample(op) => sample::sample(op, &timing, now),
             Op::Conv(op) => {
                 let chain = self.chain(issued);
-                let progress = chain.as_ref().map(|(progress, _)| *progress);
-                let mut cost = array::conv(op, shape, &timing, now, progress);
+                let start = Start {
+                    ready,
+                    free: self.issued,
+                    chain: chain.as_ref().map(|(progress, _)| *progress),
+                };
+                let mut cost = array::conv(op, shape, &timing, start);
                 // its function is executed when it retires, after that of the prep
                 if let Some((_, end)) = chain {
                     cost.end = cost.end.max(end);
@@ -186,6 +203,9 @@ impl Units {
                 cost
             }
         };
+        self.issued = self.issued.max(cost.issued);
+        // a conv that was set up early may have little left to do
+        cost.end = cost.end.max(now + 1);
         world.stretch(now, &mut cost);
         cost.end = self.refused(issued.descriptor.op.unit().expect("a unit's"), cost.end);
         cost
