@@ -35,9 +35,7 @@ module mem_1r1w #(
   logic [Width-1:0] rdata_q;
 
   if (ZeroInit) begin : gen_zero
-    initial begin
-      for (int unsigned i = 0; i < Depth; i++) mem_q[i] = '0;
-    end
+    initial mem_q = '{default: '0};
   end
 
   always_ff @(posedge clk_i) begin

@@ -1,0 +1,1 @@
+// all as it is: the module has no parameters

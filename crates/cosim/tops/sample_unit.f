@@ -1,0 +1,1 @@
+-GO=8 -GStateDepth=256
