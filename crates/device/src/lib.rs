@@ -1,8 +1,14 @@
 //! The accelerator as a device: registers, memory and interrupt, and a simulator that gives its bits.
 //!
-//! `docs/isa.md` says what registers and descriptors mean, `docs/numerics.md` the arithmetic. This
-//! crate executes descriptors on plainly laid out [`Memories`]: each operation is one file of
-//! [`ops`], and calls `diffuser_spec` for every rounding.
+//! `docs/isa.md` says what registers and descriptors mean, `docs/numerics.md` the arithmetic. From the
+//! bottom up:
+//!
+//! - [`Memories`]: the on-chip memories, plainly laid out; [`Ddr`] behind the bus.
+//! - [`ops`]: each operation as a function on them, one a file; every rounding is `diffuser_spec`'s.
+//! - [`Device`]: registers, DDR and interrupt, as a host sees them.
+//! - [`Simulator`]: a device in software. Its units run side by side in modelled time ([`Timing`]), and it
+//!   finds descriptors that no wait orders ([`Hazard`]).
+//! - [`host`]: runs a program on any device.
 //!
 //! ```
 //! use diffuser_device::{Context, Ddr, Memories, Shape, Sizes, ops};
@@ -33,4 +39,4 @@ pub use device::{Device, DeviceError};
 pub use fault::Fault;
 pub use memories::{Memories, Memory, Shape, Sizes};
 pub use ops::{Access, Context};
-pub use simulator::{Counters, Hazard, Layer, Options, Party, Simulator, Span, layers};
+pub use simulator::{Counters, Hazard, Layer, Options, Party, Simulator, Span, layers, table};

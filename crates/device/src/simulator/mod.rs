@@ -18,7 +18,7 @@ use diffuser_isa::generated::register;
 
 pub use hazards::{Hazard, Party};
 pub use registers::Counters;
-pub use trace::{Layer, Span, layers};
+pub use trace::{Layer, Span, layers, table};
 
 use crate::cycles::{Cost, Timing};
 use crate::ddr::Ddr;

@@ -1,6 +1,7 @@
 //! What each descriptor did when, and the sum of it for each node of the graph.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use diffuser_isa::Unit;
 
@@ -75,4 +76,66 @@ pub fn layers(spans: &[Span]) -> Vec<Layer> {
         }
     }
     layers.into_values().collect()
+}
+
+/// Layers as a table in plain text, one a line: cycles that each unit spent on it, then the array's: cycles in
+/// which it multiplied and those that it lost to what. `name` gives a node's name for its number.
+#[must_use]
+pub fn table(layers: &[Layer], name: impl Fn(u32) -> String) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, cells: [String; 10]| {
+        let cells: String = cells.iter().map(|c| format!(" {c:>10}")).collect();
+        writeln!(text, "{name:<44}{cells}").expect("a string takes all");
+    };
+    let units = Unit::ALL.iter().map(|u| u.name());
+    let heads = units.chain(["multiply", "weights", "operands", "banks", "drain"]);
+    let mut heads = heads.map(String::from);
+    line("layer", std::array::from_fn(|_| heads.next().expect("ten")));
+    let mut total = Layer::default();
+    for layer in layers {
+        line(&name(layer.tag), cells(layer));
+        total.add(layer);
+    }
+    line("all", cells(&total));
+    text
+}
+
+fn cells(layer: &Layer) -> [String; 10] {
+    let [dma, norm, prep, array, sample] = layer.cycles;
+    let Layer {
+        array_busy,
+        stall_weight,
+        stall_operand,
+        stall_bank,
+        stall_store,
+        ..
+    } = *layer;
+    [
+        dma,
+        norm,
+        prep,
+        array,
+        sample,
+        array_busy,
+        stall_weight,
+        stall_operand,
+        stall_bank,
+        stall_store,
+    ]
+    .map(|cycles| cycles.to_string())
+}
+
+impl Layer {
+    /// Add the numbers of another layer.
+    fn add(&mut self, other: &Self) {
+        self.descriptors += other.descriptors;
+        for (sum, cycles) in self.cycles.iter_mut().zip(other.cycles) {
+            *sum += cycles;
+        }
+        self.array_busy += other.array_busy;
+        self.stall_weight += other.stall_weight;
+        self.stall_operand += other.stall_operand;
+        self.stall_bank += other.stall_bank;
+        self.stall_store += other.stall_store;
+    }
 }

@@ -1,4 +1,4 @@
-use diffuser_device::{Options, Timing, layers};
+use diffuser_device::{Options, Timing, layers, table};
 use diffuser_isa::Unit;
 
 use crate::network::{STEPS, job, program};
@@ -46,6 +46,12 @@ fn counters_are_the_sums_of_the_trace() {
     assert_eq!(sum(|l| l.stall_operand), counters.stall_operand);
     assert_eq!(sum(|l| l.stall_bank), counters.stall_bank);
     assert_eq!(sum(|l| l.stall_store), counters.stall_store);
+    let text = table(&layers, |tag| format!("layer {tag}"));
+    let last: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(text.lines().count(), layers.len() + 2);
+    assert_eq!(last[0], "all");
+    assert_eq!(last[6], counters.array_busy.to_string());
+    assert_eq!(last[10], counters.stall_store.to_string());
     // 4 groups, 9 taps: two planes, then one, each step
     assert_eq!(counters.array_busy, u64::from(STEPS) * 4 * 9 * 3);
     assert!(counters.stall_operand > 0);
