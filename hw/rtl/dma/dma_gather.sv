@@ -48,13 +48,14 @@ module dma_gather
   logic [AddrWidth-1:0] address_q, req_address_q;
   logic [23:0] ask_q, come_q;  // words to be asked for, words that are to come out of the conversion
   logic [CountWidth-1:0] credit_q, pending_q;
-  logic req_q, granted, present, arrived, pop;
+  logic req_q, req_stream_q;  // a request outlives its store where that is dropped
+  logic granted, present, arrived, pop;
 
   assign ready_o = !active_q && !stop_i;
-  assign granted = req_q && (space_q == SpaceStream ? stream_gnt_i : state_gnt_i);
+  assign granted = req_q && (req_stream_q ? stream_gnt_i : state_gnt_i);
   assign present = active_q && ask_q != '0 && credit_q != '0 && (!req_q || granted) && !stop_i;
-  assign stream_req_o = req_q && space_q == SpaceStream;
-  assign state_req_o = req_q && space_q != SpaceStream;
+  assign stream_req_o = req_q && req_stream_q;
+  assign state_req_o = req_q && !req_stream_q;
   assign stream_addr_o = req_address_q;
   assign state_addr_o = req_address_q;
   assign arrived = stream_rvalid_i || state_rvalid_i;
@@ -149,7 +150,10 @@ module dma_gather
       if (pixel_valid_q[PixelLatency-1]) come_q <= come_q - 1'b1;
       if (word_valid && pop) left_q <= space_q != SpacePixel ? left_q - 1'b1 : left_q > 24'd4 ? left_q - 24'd4 : '0;
     end
-    if (present) req_address_q <= address_q;
+    if (present) begin
+      req_address_q <= address_q;
+      req_stream_q  <= space_q == SpaceStream;
+    end
   end
 
   always_ff @(posedge clk_i) begin
