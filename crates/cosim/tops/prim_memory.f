@@ -1,0 +1,1 @@
+-GRoundRobin=1 -GPipe=0

@@ -1,0 +1,2 @@
+--top-module prim_memory
+-GRoundRobin=0 -GPipe=1

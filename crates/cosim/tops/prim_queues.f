@@ -1,0 +1,1 @@
+// all as it is: the wrapper has no parameters
