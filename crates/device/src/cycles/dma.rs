@@ -1,10 +1,13 @@
-//! Transfers: a latency, then so many bytes a cycle on the bus of its direction.
+//! Transfers: a latency, then so many bytes a cycle on the bus of its direction, or so many words of
+//! the memory where those are slower.
 
+use diffuser_isa::Space;
 use diffuser_isa::generated::{Load, Store};
 
 use super::{Cost, Timing};
 use crate::memories::Shape;
 use crate::ops;
+use crate::ops::load::space_of;
 
 /// When the two directions of the bus are free again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +18,17 @@ pub(crate) struct BusTime {
     retired: u64,
 }
 
+/// Cycles that `words` words of a space take at their memory: one a cycle, but a weight word as
+/// many as the bus would take for 8-bit weights, and a pixel one for each of its channels.
+fn memory_cycles(space: Space, words: u32, shape: Shape, timing: &Timing) -> u64 {
+    let word = match space {
+        Space::Weight | Space::Weight4 => (shape.weight_bytes() as u64).div_ceil(timing.dma_bytes),
+        Space::Param | Space::Stream | Space::State => 1,
+        Space::Pixel => 4,
+    };
+    u64::from(words) * word
+}
+
 pub(crate) fn load(
     op: &Load,
     shape: Shape,
@@ -23,8 +37,14 @@ pub(crate) fn load(
     bus: &mut BusTime,
 ) -> Cost {
     let read_bytes = ops::load::bytes(op, shape) as u64;
-    let busy = read_bytes.div_ceil(timing.dma_bytes);
-    bus.read = busy + bus.read.max(start + timing.load_latency);
+    let memory = memory_cycles(space_of(op.space), op.words, shape, timing);
+    let busy = read_bytes.div_ceil(timing.dma_bytes).max(memory);
+    let step = if op.per_step == 0 {
+        0
+    } else {
+        timing.step_latency
+    };
+    bus.read = busy + bus.read.max(start + timing.load_latency + step);
     bus.retired = bus.retired.max(bus.read);
     Cost {
         end: bus.retired,
@@ -41,12 +61,62 @@ pub(crate) fn store(
     start: u64,
     bus: &mut BusTime,
 ) -> Cost {
-    let busy = (ops::store::bytes(op, shape) as u64).div_ceil(timing.dma_bytes);
+    let memory = memory_cycles(space_of(op.space), op.words, shape, timing);
+    let bytes = ops::store::bytes(op, shape) as u64;
+    let busy = bytes.div_ceil(timing.dma_bytes).max(memory);
     bus.write = busy + bus.write.max(start + timing.store_start);
     bus.retired = bus.retired.max(bus.write + timing.store_latency);
     Cost {
         end: bus.retired,
         busy,
         ..Cost::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape::ZU9EG;
+
+    fn busy(space: Space, words: u32) -> u64 {
+        let op = Load {
+            space: space as u32,
+            words,
+            ..Load::default()
+        };
+        let mut bus = BusTime::default();
+        load(&op, SHAPE, &Timing::default(), 0, &mut bus).busy
+    }
+
+    #[test]
+    fn the_bus_or_the_memory_decides() {
+        assert_eq!(busy(Space::Weight, 10), 80);
+        assert_eq!(busy(Space::Weight4, 10), 80, "half of the bytes");
+        assert_eq!(busy(Space::Param, 10), 10);
+        assert_eq!(busy(Space::Stream, 10), 10);
+        assert_eq!(busy(Space::State, 10), 10);
+    }
+
+    #[test]
+    fn transfers_follow_each_other_without_the_latency_and_retire_in_order() {
+        let timing = Timing::default();
+        let mut bus = BusTime::default();
+        let op = Load {
+            words: 100,
+            ..Load::default()
+        };
+        let first = load(&op, SHAPE, &timing, 0, &mut bus);
+        assert_eq!(first.end, timing.load_latency + 800);
+        let second = load(&op, SHAPE, &timing, 10, &mut bus);
+        assert_eq!(second.end, first.end + 800);
+        // a short store beside them, behind them
+        let op = Store {
+            space: Space::Pixel as u32,
+            words: 16,
+            ..Store::default()
+        };
+        let third = store(&op, SHAPE, &timing, 20, &mut bus);
+        assert_eq!((third.busy, third.end), (64, second.end));
     }
 }

@@ -29,6 +29,8 @@ pub struct Timing {
     pub dma_bytes: u64,
     /// `load`: from start to the first data.
     pub load_latency: u64,
+    /// `load`: the same in addition where the address depends on the step.
+    pub step_latency: u64,
     /// `store`: from start to the first data.
     pub store_start: u64,
     /// `store`: from the last data to the last response.
@@ -67,8 +69,9 @@ impl Default for Timing {
             settle: 8,
             refuse: 4,
             dma_bytes: 64,
-            load_latency: 70,
-            store_start: 10,
+            load_latency: 80,
+            step_latency: 22,
+            store_start: 20,
             store_latency: 50,
             norm_group: 14,
             norm_latency: 170,
