@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use diffuser::{
     CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Rounding, Sampler, Spacing,
 };
+use diffuser_evaluate::Filter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -361,9 +362,14 @@ pub struct CompareArgs {
 const EVALUATE_EXAMPLES: &str = "\
 Examples:
   diffuser evaluate my.safetensors --against my-pipeline --images 512 --json out.json
+  diffuser evaluate my.safetensors --against my-pipeline --versus static.safetensors \\
+      --reference train.parquet --reference-test test.parquet --images 10000 --json out.json
 
-Images are kept in a journal as they are made: the same command goes on where one was interrupted, and
-float images are made once for any number of quantised files.";
+Images and features are kept in journals as they are made: the same command goes on where one was
+interrupted, and float images are made once for any number of quantised files.
+
+Distances to real images need a feature extractor, an ONNX file; scripts/extractor.py makes the default one,
+EfficientNet-Lite0. They compare only with distances of the same extractor.";
 
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
@@ -376,6 +382,11 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DIR")]
     pub against: Option<PathBuf>,
 
+    /// Another quantised file of the same float model, measured alike and compared with; may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub versus: Vec<PathBuf>,
+
     /// Number of images
     #[arg(long, short = 'n', value_name = "N", default_value_t = 512, value_parser = count())]
     pub images: u64,
@@ -385,7 +396,14 @@ pub struct EvaluateArgs {
     #[arg(value_parser = value_parser!(u64).range(..=MAX_COUNT as u64))]
     pub step_images: u64,
 
-    /// Folder that keeps finished images
+    /// Also make float images of this seed: how far apart two sets of equal images are by chance
+    #[arg(long, value_name = "SEED", requires = "against")]
+    pub control_seed: Option<u64>,
+
+    #[command(flatten)]
+    pub reference: ReferenceArgs,
+
+    /// Folder that keeps finished images and features
     #[arg(long, value_name = "DIR", default_value = "runs", help_heading = OUTPUT)]
     pub journal: PathBuf,
 
@@ -397,8 +415,57 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub plot: Option<PathBuf>,
 
+    /// Also plot the distances to the reference with their intervals, SVG
+    #[arg(long, value_name = "FILE", requires = "reference", help_heading = OUTPUT)]
+    pub distance_plot: Option<PathBuf>,
+
     #[command(flatten)]
     pub sampling: SamplingArgs,
+}
+
+/// Which real images distances are measured to, and with what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Distances to real images")]
+pub struct ReferenceArgs {
+    /// Real images: a folder of PNG or JPEG files, a Parquet file or folder as Hugging Face packs
+    /// data sets, or a file of --save-statistics
+    #[arg(long, value_name = "PATH")]
+    pub reference: Option<PathBuf>,
+
+    /// Other images of the same kind, whose distance to the reference is the floor [default: the
+    /// reference is split in two]
+    #[arg(long, value_name = "PATH", requires = "reference")]
+    pub reference_test: Option<PathBuf>,
+
+    /// Take only rows of the Parquet files whose column has this value; may be repeated
+    #[arg(long, value_name = "COLUMN=VALUE", requires = "reference")]
+    pub reference_filter: Vec<Filter>,
+
+    /// Shrink real images to N x N, by averaging N-th parts of them [default: to the size of the
+    /// model's, where that divides theirs]
+    #[arg(long, value_name = "N", requires = "reference")]
+    #[arg(value_parser = value_parser!(u32).range(1..=4096))]
+    pub reference_size: Option<u32>,
+
+    /// Also write mean and covariance of the reference's features, to be given as --reference
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub save_statistics: Option<PathBuf>,
+
+    /// ONNX file that makes features of images [default: efficientnet-lite0-features.onnx in
+    /// ~/.cache/diffuser]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DIFFUSER_EXTRACTOR",
+        hide_env_values = true
+    )]
+    pub extractor: Option<PathBuf>,
+
+    /// How images are given to the extractor: efficientnet-lite0, inception-v3 (as pytorch-fid),
+    /// inception-v3-clean (as clean-fid), inception-v3-tensorflow (as torch-fidelity) or a JSON
+    /// file [default: the extractor's name with .json, else efficientnet-lite0]
+    #[arg(long, value_name = "NAME")]
+    pub preprocessing: Option<PathBuf>,
 }
 
 const PREDICT_EXAMPLES: &str = "\

@@ -1,5 +1,7 @@
 //! How certain a figure is: percentile bootstrap (Efron 1979) and delete-a-block jackknife.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use statrs::function::erf::erfc_inv;
 
@@ -160,6 +162,27 @@ impl Jackknife {
         })
     }
 
+    /// The ratio `self / other` over the same blocks.
+    ///
+    /// # Errors
+    /// If the numbers of blocks differ or a figure of `other` is not above zero.
+    pub fn ratio(&self, other: &Self) -> Result<Self, MetricsError> {
+        same("blocks", other.without.len(), self.without.len())?;
+        let all = other.without.iter().chain([&other.estimate]);
+        if let Some(&got) = all.into_iter().find(|&&v| v.is_nan() || v <= 0.0) {
+            return Err(MetricsError::Range {
+                what: "figure to divide by",
+                got,
+                want: "above zero",
+            });
+        }
+        let pairs = self.without.iter().zip(&other.without);
+        Ok(Self {
+            estimate: self.estimate / other.estimate,
+            without: pairs.map(|(a, b)| a / b).collect(),
+        })
+    }
+
     /// Standard error: the root of `(g - 1) / g` times the sum of squared deviations over `g` blocks.
     ///
     /// # Errors
@@ -210,19 +233,42 @@ impl Jackknife {
     }
 }
 
-/// Jackknife of the Fréchet distance from `reference` to the union of `blocks`, at best 20 of them.
-///
-/// For two systems over the same seeds take the [`difference`](Jackknife::difference) of their two results.
+/// `count` runs of neighbouring rows of `rows`, whose lengths differ by one at most.
 ///
 /// # Errors
-/// With fewer than two blocks, blocks whose sizes differ by more than one row, or what
-/// [`Reference::distance`] refuses.
-pub fn frechet_jackknife(
-    reference: &Reference,
-    blocks: &[Moments],
-) -> Result<Jackknife, MetricsError> {
+/// With fewer than two blocks or fewer rows than blocks.
+pub fn blocks(rows: usize, count: usize) -> Result<Vec<Range<usize>>, MetricsError> {
+    enough("blocks for a jackknife", count, 2)?;
+    enough("rows for the blocks of a jackknife", rows, count)?;
+    Ok((0..count)
+        .map(|b| b * rows / count..(b + 1) * rows / count)
+        .collect())
+}
+
+/// Jackknife of the Fréchet distance between the unions of two lists of blocks, of which block `b` is left out on both
+/// sides: for two versions of the same images.
+///
+/// # Errors
+/// As [`frechet_jackknife`], or if the numbers of blocks differ.
+pub fn frechet_jackknife_of_pairs(a: &[Moments], b: &[Moments]) -> Result<Jackknife, MetricsError> {
+    same("blocks of the other side", b.len(), a.len())?;
+    let (all_a, all_b) = (union(a)?, union(b)?);
+    let without = a.par_iter().zip(b).map(|(a, b)| {
+        let (mut rest_a, mut rest_b) = (all_a.clone(), all_b.clone());
+        rest_a.remove(a)?;
+        rest_b.remove(b)?;
+        Ok(Reference::new(&rest_a)?.distance(&rest_b)?.distance)
+    });
+    Ok(Jackknife {
+        without: without.collect::<Result<_, MetricsError>>()?,
+        estimate: Reference::new(&all_a)?.distance(&all_b)?.distance,
+    })
+}
+
+/// All blocks of a jackknife together; their sizes must be as [`blocks`] makes them.
+fn union(blocks: &[Moments]) -> Result<Moments, MetricsError> {
     enough("blocks for a jackknife", blocks.len(), 2)?;
-    let mut all = Moments::new(reference.dim());
+    let mut all = Moments::new(blocks[0].dim());
     let (mut least, mut most) = (u64::MAX, 0);
     for block in blocks {
         all.merge(block)?;
@@ -236,6 +282,21 @@ pub fn frechet_jackknife(
             want: "at most 1",
         });
     }
+    Ok(all)
+}
+
+/// Jackknife of the Fréchet distance from `reference` to the union of `blocks`, at best 20 of them.
+///
+/// For two systems over the same seeds take the [`difference`](Jackknife::difference) of their two results.
+///
+/// # Errors
+/// With fewer than two blocks, blocks whose sizes differ by more than one row, or what
+/// [`Reference::distance`] refuses.
+pub fn frechet_jackknife(
+    reference: &Reference,
+    blocks: &[Moments],
+) -> Result<Jackknife, MetricsError> {
+    let all = union(blocks)?;
     let without = blocks.par_iter().map(|block| {
         let mut rest = all.clone();
         rest.remove(block)?;

@@ -23,5 +23,8 @@ pub mod precision_recall;
 pub use error::MetricsError;
 pub use features::Features;
 pub use frechet::{Frechet, Reference, frechet_distance};
-pub use intervals::{Interval, Jackknife, Statistic, bootstrap, frechet_jackknife};
+pub use intervals::{
+    Interval, Jackknife, Statistic, blocks, bootstrap, frechet_jackknife,
+    frechet_jackknife_of_pairs,
+};
 pub use moments::Moments;

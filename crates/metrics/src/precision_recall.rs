@@ -22,17 +22,78 @@ pub struct Manifold {
     pub coverage: f64,
 }
 
+/// Which rows lie within the other set's region: what the shares of [`Manifold`] are means of, so that they can be
+/// resampled and paired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Membership {
+    neighbours: usize,
+    /// Real balls around each generated row.
+    around: Vec<usize>,
+    /// For each real row, whether it lies in the generated region, and whether its ball holds a generated row.
+    covered: Vec<(bool, bool)>,
+}
+
+impl Membership {
+    /// One value a generated row, 1 within the region of the real rows, whose mean is the precision.
+    pub fn precision(&self) -> Vec<f64> {
+        let rows = self.around.iter();
+        rows.map(|&n| f64::from(u8::from(n > 0))).collect()
+    }
+
+    /// One value a real row, 1 within the region of the generated rows, whose mean is the recall.
+    pub fn recall(&self) -> Vec<f64> {
+        let rows = self.covered.iter();
+        rows.map(|s| f64::from(u8::from(s.0))).collect()
+    }
+
+    /// One value a generated row, whose mean is the density.
+    pub fn density(&self) -> Vec<f64> {
+        let k = self.neighbours as f64;
+        self.around.iter().map(|&n| n as f64 / k).collect()
+    }
+
+    /// One value a real row, 1 if its ball holds a generated row, whose mean is the coverage.
+    pub fn coverage(&self) -> Vec<f64> {
+        let rows = self.covered.iter();
+        rows.map(|s| f64::from(u8::from(s.1))).collect()
+    }
+
+    /// The means.
+    pub fn manifold(&self) -> Manifold {
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        Manifold {
+            precision: mean(self.precision()),
+            recall: mean(self.recall()),
+            density: self.around.iter().sum::<usize>() as f64
+                / (self.around.len() * self.neighbours) as f64,
+            coverage: mean(self.coverage()),
+        }
+    }
+}
+
 /// Compares `generated` with `real` by balls to the `k`-th neighbour; the paper takes [`NEIGHBOURS`].
 ///
-/// Distances are Euclidean, from products in `f32` of features centred on the real mean.
-///
 /// # Errors
-/// If the widths differ, `k` is zero, or a set has not more than `k` rows.
+/// As [`membership`].
 pub fn precision_recall(
     real: Features,
     generated: Features,
     k: usize,
 ) -> Result<Manifold, MetricsError> {
+    membership(real, generated, k).map(|m| m.manifold())
+}
+
+/// Says of each row whether it lies within the other set's region.
+///
+/// Distances are Euclidean, from products in `f32` of features centred on the real mean.
+///
+/// # Errors
+/// If the widths differ, `k` is zero, or a set has not more than `k` rows.
+pub fn membership(
+    real: Features,
+    generated: Features,
+    k: usize,
+) -> Result<Membership, MetricsError> {
     same("features of the generated set", generated.dim(), real.dim())?;
     enough("neighbours", k, 1)?;
     enough("rows of the real set", real.count(), k + 1)?;
@@ -40,20 +101,15 @@ pub fn precision_recall(
     let centre = mean(real);
     let (real, generated) = (Set::new(real, &centre), Set::new(generated, &centre));
     let (real_radii, generated_radii) = (real.radii(k), generated.radii(k));
-
-    let around = fold(&generated, &real, 0_usize, |count, _, j, d| {
-        *count += usize::from(d <= real_radii[j]);
-    });
-    let covered = fold(&real, &generated, (false, false), |state, i, j, d| {
-        state.0 |= d <= generated_radii[j];
-        state.1 |= d <= real_radii[i];
-    });
-    let share = |hits: usize, of: usize| hits as f64 / of as f64;
-    Ok(Manifold {
-        precision: share(around.iter().filter(|&&n| n > 0).count(), around.len()),
-        recall: share(covered.iter().filter(|s| s.0).count(), covered.len()),
-        density: share(around.iter().sum(), around.len() * k),
-        coverage: share(covered.iter().filter(|s| s.1).count(), covered.len()),
+    Ok(Membership {
+        neighbours: k,
+        around: fold(&generated, &real, 0_usize, |count, _, j, d| {
+            *count += usize::from(d <= real_radii[j]);
+        }),
+        covered: fold(&real, &generated, (false, false), |state, i, j, d| {
+            state.0 |= d <= generated_radii[j];
+            state.1 |= d <= real_radii[i];
+        }),
     })
 }
 

@@ -62,6 +62,14 @@ pub struct Keeper<'a> {
     pub ui: &'a Ui,
 }
 
+/// Images, and the key that says what they are.
+pub struct Kept {
+    /// In the order of their numbers.
+    pub images: Vec<Image>,
+    /// Key of their journal.
+    pub key: String,
+}
+
 impl Keeper<'_> {
     /// The images of `generator` under `seed`: from the journal as far as they are there, else made
     /// now and added to it.
@@ -71,7 +79,7 @@ impl Keeper<'_> {
         seed: u64,
         origin: &Origin,
         title: &'static str,
-    ) -> Result<Vec<Image>> {
+    ) -> Result<Kept> {
         let [height, width, channels] = generator.profile().sample_shape();
         let options: SamplerOptions = generator.options();
         let key = json!({
@@ -119,12 +127,14 @@ impl Keeper<'_> {
             journal.append(records).map_err(outside)?;
             watcher.before += count as u64 * steps;
         }
-        wanted
-            .map(|k| {
-                let pixels = journal.get(k).expect("made above").to_vec();
-                Image::new(width, height, channels, pixels)
-            })
-            .collect()
+        let images = wanted.map(|k| {
+            let pixels = journal.get(k).expect("made above").to_vec();
+            Image::new(width, height, channels, pixels)
+        });
+        Ok(Kept {
+            images: images.collect::<Result<_>>()?,
+            key,
+        })
     }
 }
 
