@@ -72,6 +72,8 @@ impl Verilator {
         ]);
         command.args([
             "-O3",
+            // 5.48 stops on some functions in flattened models with it (V3Gate, "Consumer doesn't match")
+            "-fno-dedup",
             "--output-split",
             "20000",
             "--no-timing",

@@ -73,6 +73,11 @@ impl LiteMaster {
         }
     }
 
+    /// Forgets what is under way and what was answered.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.random.bits(), self.stall);
+    }
+
     /// Queues a write of the bytes that `strobe` names.
     pub fn write(&mut self, addr: u32, data: u32, strobe: u8) {
         self.queue.push_back(Access::Write { addr, data, strobe });

@@ -203,6 +203,12 @@ impl Ddr {
         }
     }
 
+    /// Addresses that answer.
+    #[must_use]
+    pub fn addresses(&self) -> std::ops::Range<u64> {
+        self.store.base..self.store.base + self.store.bytes.len() as u64
+    }
+
     /// All bytes, from the base on.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -240,6 +246,12 @@ impl Ddr {
     #[must_use]
     pub fn write_response(&self) -> WriteResponse {
         self.write.response
+    }
+
+    /// A reset of the whole system: every burst is forgotten, bytes stay.
+    pub fn reset(&mut self) {
+        self.reads.fill_with(read::ReadSide::default);
+        self.write = write::WriteSide::default();
     }
 
     /// No burst is under way.

@@ -1,0 +1,154 @@
+//! The builds of `diffuser_core` as [`Core`]s.
+
+use diffuser_device::Memory;
+
+use crate::bench::{LiteResponse, get_bits};
+use crate::lockstep::Look;
+use crate::memory::{ReadRequest, WriteRequest};
+use crate::rtl::{Core, DATA_PORTS, Inputs, Outputs};
+
+/// Implements [`Core`] for a top made of `diffuser_core`.
+macro_rules! core {
+    ($top:ty) => {
+        impl Core for $top {
+            fn reset(&mut self, active: bool) {
+                self.set_rst_ni(!active);
+            }
+
+            fn tick(&mut self) {
+                <$top>::tick(self);
+            }
+
+            fn drive(&mut self, inputs: &Inputs) -> Outputs {
+                let lite = &inputs.lite;
+                self.set_s_axil_awvalid_i(lite.awvalid);
+                self.set_s_axil_awaddr_i(lite.awaddr as u16);
+                self.set_s_axil_wvalid_i(lite.wvalid);
+                self.set_s_axil_wdata_i(lite.wdata);
+                self.set_s_axil_wstrb_i(lite.wstrb);
+                self.set_s_axil_bready_i(lite.bready);
+                self.set_s_axil_arvalid_i(lite.arvalid);
+                self.set_s_axil_araddr_i(lite.araddr as u16);
+                self.set_s_axil_rready_i(lite.rready);
+                let (mut arready, mut rvalid, mut rlast, mut rresp, mut rdata) =
+                    (0, 0, 0, 0, [0; 4 * DATA_PORTS]);
+                for (p, read) in inputs.reads[..DATA_PORTS].iter().enumerate() {
+                    arready |= u8::from(read.arready) << p;
+                    rvalid |= u8::from(read.rvalid) << p;
+                    rlast |= u8::from(read.rlast) << p;
+                    rresp |= (read.rresp as u8) << (2 * p);
+                    rdata[4 * p..][..4].copy_from_slice(&read.rdata);
+                }
+                self.set_m_axi_arready_i(arready);
+                self.set_m_axi_rvalid_i(rvalid);
+                self.set_m_axi_rlast_i(rlast);
+                self.set_m_axi_rresp_i(rresp);
+                self.set_m_axi_rdata_i(rdata);
+                let program = &inputs.reads[DATA_PORTS];
+                self.set_m_axi_program_arready_i(program.arready);
+                self.set_m_axi_program_rvalid_i(program.rvalid);
+                self.set_m_axi_program_rlast_i(program.rlast);
+                self.set_m_axi_program_rresp_i(program.rresp as u8);
+                self.set_m_axi_program_rdata_i(program.rdata);
+                self.set_m_axi_awready_i(inputs.write.awready);
+                self.set_m_axi_wready_i(inputs.write.wready);
+                self.set_m_axi_bvalid_i(inputs.write.bvalid);
+                self.set_m_axi_bresp_i(inputs.write.bresp as u8);
+                self.eval();
+                let mut reads: [ReadRequest; DATA_PORTS + 1] = std::array::from_fn(|p| {
+                    if p == DATA_PORTS {
+                        return ReadRequest::default();
+                    }
+                    let sizes = u32::from(self.m_axi_arsize_o());
+                    ReadRequest {
+                        arvalid: self.m_axi_arvalid_o() >> p & 1 == 1,
+                        araddr: get_bits(&self.m_axi_araddr_o(), 40 * p, 40),
+                        arlen: (self.m_axi_arlen_o() >> (8 * p)) as u8,
+                        arsize: (sizes >> (3 * p) & 7) as u8,
+                        arburst: self.m_axi_arburst_o() >> (2 * p) & 3,
+                        rready: self.m_axi_rready_o() >> p & 1 == 1,
+                    }
+                });
+                reads[DATA_PORTS] = ReadRequest {
+                    arvalid: self.m_axi_program_arvalid_o(),
+                    araddr: self.m_axi_program_araddr_o(),
+                    arlen: self.m_axi_program_arlen_o(),
+                    arsize: self.m_axi_program_arsize_o(),
+                    arburst: self.m_axi_program_arburst_o(),
+                    rready: self.m_axi_program_rready_o(),
+                };
+                Outputs {
+                    lite: LiteResponse {
+                        awready: self.s_axil_awready_o(),
+                        wready: self.s_axil_wready_o(),
+                        bvalid: self.s_axil_bvalid_o(),
+                        bresp: self.s_axil_bresp_o(),
+                        arready: self.s_axil_arready_o(),
+                        rvalid: self.s_axil_rvalid_o(),
+                        rresp: self.s_axil_rresp_o(),
+                        rdata: self.s_axil_rdata_o(),
+                    },
+                    reads,
+                    write: WriteRequest {
+                        awvalid: self.m_axi_awvalid_o(),
+                        awaddr: self.m_axi_awaddr_o(),
+                        awlen: self.m_axi_awlen_o(),
+                        awsize: self.m_axi_awsize_o(),
+                        awburst: self.m_axi_awburst_o(),
+                        wvalid: self.m_axi_wvalid_o(),
+                        wdata: self.m_axi_wdata_o(),
+                        wstrb: self.m_axi_wstrb_o(),
+                        wlast: self.m_axi_wlast_o(),
+                        bready: self.m_axi_bready_o(),
+                    },
+                    interrupt: self.irq_o(),
+                    retired: self.retired_o(),
+                }
+            }
+        }
+    };
+}
+
+/// Implements [`Look`] for a top made of `diffuser_core` with these sizes of P, I and of the stream memory's banks.
+macro_rules! look {
+    ($top:ty, $pixels:expr, $inputs:expr, $banks:expr) => {
+        impl Look for $top {
+            fn look(&self, memory: Memory, word: usize) -> Vec<u8> {
+                let part = |path: String, word: usize| -> Vec<u8> {
+                    let path = format!("u_memories.{path}");
+                    let index = <$top>::MEMORIES.iter().position(|m| m.0 == path);
+                    let index = index.unwrap_or_else(|| panic!("no array {path}"));
+                    let mut bytes: Vec<u8> = self
+                        .peek(index, word)
+                        .into_iter()
+                        .flat_map(u32::to_le_bytes)
+                        .collect();
+                    bytes.truncate(<$top>::MEMORIES[index].1 / 8);
+                    bytes
+                };
+                match memory {
+                    Memory::Stream => part(
+                        format!("u_stream.gen_bank[{}].u_bank.u_mem.mem_q", word % $banks),
+                        word / $banks,
+                    ),
+                    Memory::Operand => {
+                        let bank = |b| part(format!("u_operand.gen_bank[{b}].u_mem.mem_q"), word);
+                        (0..$pixels).flat_map(bank).collect()
+                    }
+                    Memory::Weight => part("u_weight.u_mem.mem_q".into(), word),
+                    Memory::Param => part("u_param.u_mem.mem_q".into(), word),
+                    Memory::Affine => part(
+                        format!("u_affine.gen_bank[{}].mem", word % $inputs),
+                        word / $inputs,
+                    ),
+                    Memory::Sums => part("u_sums.u_mem.mem_q".into(), word),
+                    Memory::State => part("u_state.u_mem.mem_q".into(), word),
+                }
+            }
+        }
+    };
+}
+
+look!(crate::tops::CoreSmall, 4, 8, 4);
+
+core!(crate::tops::CoreSmall);

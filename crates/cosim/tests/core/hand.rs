@@ -1,0 +1,217 @@
+//! Programs of a few descriptors.
+
+use diffuser_cosim::memory::DdrConfig;
+use diffuser_isa::generated::{Conv, ConvChannel, ConvHead, End, Load, Prep, PrepHead, Store};
+use diffuser_isa::{Common, Descriptor, Op, Space};
+
+use crate::run::{compare, job};
+
+/// Waits for `(unit's count)` in the order dma, norm, prep, array, sample.
+pub fn step(waits: [Option<i32>; 5], op: Op) -> Descriptor {
+    let mut common = Common::default();
+    for (unit, count) in waits.iter().enumerate() {
+        common.waits |= u32::from(count.is_some()) << unit;
+    }
+    let count = |u: usize| waits[u].unwrap_or(0);
+    common.wait_dma = count(0);
+    common.wait_norm = count(1);
+    common.wait_prep = count(2);
+    common.wait_array = count(3);
+    common.wait_sample = count(4);
+    Descriptor { common, op }
+}
+
+const NONE: [Option<i32>; 5] = [None; 5];
+
+fn after(unit: usize, count: i32) -> [Option<i32>; 5] {
+    let mut waits = NONE;
+    waits[unit] = Some(count);
+    waits
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut random = diffuser_cosim::bench::Random::new(11);
+    (0..bytes).map(|_| random.bits() as u8).collect()
+}
+
+#[test]
+fn what_is_loaded_is_stored() {
+    // 100 words of streams, 50 of the state; the stores end inside of a line
+    let program = [
+        step(
+            NONE,
+            Op::Load(Load {
+                space: Space::Stream as u32,
+                address: 37,
+                words: 100,
+                ddr: 0,
+                ..Load::default()
+            }),
+        ),
+        step(
+            NONE,
+            Op::Load(Load {
+                space: Space::State as u32,
+                address: 5,
+                words: 50,
+                ddr: 25,
+                ..Load::default()
+            }),
+        ),
+        step(
+            after(0, 1),
+            Op::Store(Store {
+                space: Space::Stream as u32,
+                address: 37,
+                words: 99,
+                ddr: 64,
+            }),
+        ),
+        step(
+            after(0, 2),
+            Op::Store(Store {
+                space: Space::State as u32,
+                address: 6,
+                words: 49,
+                ddr: 96,
+            }),
+        ),
+        step(
+            after(0, 2),
+            Op::Store(Store {
+                space: Space::Pixel as u32,
+                address: 5,
+                words: 50,
+                ddr: 112,
+            }),
+        ),
+        step(NONE, Op::End(End::default())),
+    ];
+    compare(
+        &job(&program, noise(128 * 64), vec![], 1),
+        &program,
+        DdrConfig::default(),
+    );
+}
+
+#[test]
+fn a_convolution() {
+    // 6x5 pixels of 13 channels -> 9 channels, 3x3, from a stream through an operand to a stream
+    let (width, height, channels, outputs) = (5u32, 6u32, 13u32, 9u32);
+    let pixels = width * height;
+    let (in_blocks, tiles, blocks) = (2u32, 2u32, 2u32);
+    let stream_bytes = (in_blocks * pixels * 16) as usize;
+    let weight_words = tiles * 9 * blocks;
+    let mut data = noise(16 * 1024);
+    // padded channels of the stream hold 0
+    for n in 0..pixels as usize {
+        for c in channels as usize..16 {
+            let at = ((c / 8) * pixels as usize + n) * 16 + c % 8 * 2;
+            data[at..at + 2].fill(0);
+        }
+    }
+    let weights_at = stream_bytes.next_multiple_of(64);
+    for (at, byte) in data[weights_at..][..weight_words as usize * 64]
+        .iter_mut()
+        .enumerate()
+    {
+        let (word, o, i) = (at as u32 / 64, at as u32 % 64 / 8, at as u32 % 8);
+        let (tile, block) = (word / (9 * blocks), word % blocks);
+        let real = tile * 8 + o < outputs && block * 8 + i < channels;
+        *byte = if real { *byte } else { 0 };
+        *byte = if *byte == 0x80 { 0x81 } else { *byte };
+    }
+    let param_at = (weights_at + weight_words as usize * 64).next_multiple_of(64);
+    let mut entries = vec![];
+    let prep_head = PrepHead {
+        gain: 120,
+        zero_point: -3,
+        ..PrepHead::default()
+    };
+    entries.extend(prep_head.encode().expect("in range"));
+    let conv_head = ConvHead {
+        zero_point: -3,
+        ..ConvHead::default()
+    };
+    entries.extend(conv_head.encode().expect("in range"));
+    for c in 0..tiles * 8 {
+        let real = c < outputs;
+        let channel = ConvChannel {
+            bias: if real { 1000 * c as i32 - 4000 } else { 0 },
+            mantissa: if real { 40_000 + 100 * c } else { 0 },
+            shift: if real { 20 } else { 0 },
+        };
+        entries.extend(channel.encode().expect("in range"));
+    }
+    for (entry, bytes) in entries.iter().zip(data[param_at..].chunks_mut(8)) {
+        bytes.copy_from_slice(&u64::to_le_bytes(*entry));
+    }
+    let out_at = (param_at + entries.len() * 8).next_multiple_of(64);
+    let ddr = |at: usize| (at / 64) as u32;
+    let load = |space: Space, address: u32, words: u32, at: usize| {
+        Op::Load(Load {
+            space: space as u32,
+            address,
+            words,
+            ddr: ddr(at),
+            ..Load::default()
+        })
+    };
+    let program = [
+        step(NONE, load(Space::Stream, 0, in_blocks * pixels, 0)),
+        step(NONE, load(Space::Param, 10, entries.len() as u32, param_at)),
+        step(NONE, load(Space::Weight, 7, weight_words, weights_at)),
+        step(
+            after(0, 2),
+            Op::Prep(Prep {
+                kind: 1,
+                channels_a: channels,
+                width,
+                height,
+                dest: 20,
+                param: 10,
+                plane_a: pixels,
+                ..Prep::default()
+            }),
+        ),
+        step(
+            [Some(3), None, Some(1), None, None],
+            Op::Conv(Conv {
+                kernel: 1,
+                pad_top: 1,
+                pad_left: 1,
+                blocks,
+                operand: 20,
+                tiles,
+                weights: 7,
+                in_width: width,
+                in_height: height,
+                out_width: width,
+                out_height: height,
+                dest: 200,
+                dest_plane: pixels,
+                param: 11,
+                sums: true,
+                sums_base: 3,
+                ..Conv::default()
+            }),
+        ),
+        step(
+            after(3, 1),
+            Op::Store(Store {
+                space: Space::Stream as u32,
+                address: 200,
+                words: tiles * pixels,
+                ddr: ddr(out_at),
+            }),
+        ),
+        step(NONE, Op::End(End::default())),
+    ];
+    let job = job(&program, data, vec![], 1);
+    let (rtl, simulated) = compare(&job, &program, DdrConfig::default());
+    assert_eq!(
+        rtl.array_busy, simulated.array_busy,
+        "products are the same on both"
+    );
+    assert_eq!(rtl.read_bytes, simulated.read_bytes);
+}

@@ -1,0 +1,157 @@
+//! Whole networks that the compiler made programs of.
+
+use std::path::Path;
+
+use diffuser_compiler::{Compiled, Source, Target, compile};
+use diffuser_cosim::memory::DdrConfig;
+use diffuser_device::host::Job;
+use diffuser_model::graph::Graph;
+use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
+
+use crate::model::random_model;
+use crate::run::compare;
+
+const SEED: u64 = 0x0123_4567_89ab;
+
+/// A program for some steps, and the job that begins with an image's noise.
+pub fn network(
+    model: &QuantisedModel,
+    sampler: Sampler,
+    count: u32,
+    class: Option<usize>,
+) -> (Compiled, Job) {
+    let options = SamplerOptions {
+        sampler,
+        steps: count,
+        eta: 0.0,
+        spacing: None,
+    };
+    let plan = plan(&SchedulerConfig::default(), &options).expect("a plan");
+    let timesteps: Vec<u32> = plan.iter().map(|s| s.timestep).collect();
+    let steps = model.prepare(&timesteps, class).expect("sound tables");
+    let sampling: Vec<_> = plan
+        .iter()
+        .map(|s| s.to_fixed().expect("in range"))
+        .collect();
+    let source = Source {
+        graph: &model.graph,
+        nodes: &model.nodes,
+        steps: &steps,
+        sampling: &sampling,
+    };
+    let compiled = compile(&source, &Target::SMALL).expect("it fits");
+    let start = noise(
+        SEED,
+        7,
+        Purpose::Start,
+        model.graph.tensors[Graph::INPUT].len(),
+    );
+    let state = compiled.state_bytes(&start);
+    let mut data = compiled.data.clone();
+    data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+    let job = Job {
+        program: compiled.program_bytes.clone(),
+        data,
+        records: compiled.records.clone(),
+        record_stride: compiled.stride as u32,
+        steps: compiled.steps as u32,
+        seed: SEED,
+        image: 7,
+    };
+    (compiled, job)
+}
+
+/// The same program under a bus of this kind, and the same bytes.
+fn check(
+    config: &str,
+    seed: u64,
+    four: bool,
+    sampler: Sampler,
+    class: Option<usize>,
+    bus: DdrConfig,
+) {
+    let model = random_model(config, seed, four);
+    let (compiled, job) = network(&model, sampler, 2, class);
+    let (rtl, simulated) = compare(&job, &compiled.program, bus);
+    println!(
+        "{} descriptors\nRTL       {rtl:?}\nsimulator {simulated:?}",
+        compiled.program.len()
+    );
+    assert_eq!(
+        rtl.array_busy, simulated.array_busy,
+        "cycles in which the array multiplies"
+    );
+    assert_eq!(
+        rtl.stall_bank, simulated.stall_bank,
+        "cycles lost to bank conflicts"
+    );
+}
+
+const PLAIN: &str = r#"{"sample_size": 8, "block_out_channels": [8], "layers_per_block": 1,
+    "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
+    "norm_num_groups": 2, "add_attention": false}"#;
+
+#[test]
+fn one_level() {
+    check(PLAIN, 1, false, Sampler::Ddim, None, DdrConfig::default());
+}
+
+#[test]
+fn one_level_on_a_slow_bus_and_on_a_fast_one() {
+    let slow = DdrConfig {
+        latency: 300,
+        jitter: 200,
+        stall: 200,
+        background: 60 * 256,
+        seed: 2,
+        ..DdrConfig::default()
+    };
+    check(PLAIN, 5, true, Sampler::Ddpm, None, slow);
+    let fast = DdrConfig {
+        latency: 1,
+        jitter: 0,
+        stall: 0,
+        refresh_period: 0,
+        seed: 3,
+        ..DdrConfig::default()
+    };
+    check(PLAIN, 6, false, Sampler::DpmSolver, None, fast);
+}
+
+#[test]
+fn levels_that_resample_by_convolutions_and_by_residual_blocks() {
+    let config = r#"{"sample_size": [6, 12], "block_out_channels": [9, 18], "layers_per_block": 1,
+        "in_channels": 1, "out_channels": 1, "add_attention": false,
+        "down_block_types": ["ResnetDownsampleBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "ResnetUpsampleBlock2D"],
+        "downsample_type": "resnet", "upsample_type": "resnet",
+        "norm_num_groups": 9, "downsample_padding": 0,
+        "resnet_time_scale_shift": "scale_shift"}"#;
+    check(config, 3, false, Sampler::Ddim, None, DdrConfig::default());
+    let config = r#"{"sample_size": 8, "block_out_channels": [6, 18], "layers_per_block": 1, "add_attention": false,
+        "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 3, "downsample_padding": 1}"#;
+    check(config, 4, true, Sampler::Ddim, None, DdrConfig::default());
+}
+
+/// The model that the command ships, from noise to the state after its steps: minutes, so by hand
+/// (`cargo test --release … -- --ignored`).
+#[test]
+#[ignore = "minutes"]
+fn the_shipped_model() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/default.safetensors");
+    let model = QuantisedModel::load(&path).expect("the shipped model");
+    let class = (!model.embedding.classes.is_empty()).then_some(1);
+    let (compiled, job) = network(&model, Sampler::Ddim, 2, class);
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    println!(
+        "{} descriptors\nRTL       {rtl:?}\nsimulator {simulated:?}",
+        compiled.program.len()
+    );
+    assert_eq!(
+        rtl.array_busy, simulated.array_busy,
+        "cycles in which the array multiplies"
+    );
+}

@@ -1,0 +1,2 @@
+--top-module diffuser_core -GTarget=0
+--flatten crates/cosim/tops/memories.vlt
