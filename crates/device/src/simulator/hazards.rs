@@ -110,17 +110,46 @@ struct Entry {
     words: Range<u64>,
 }
 
+/// What is known of one descriptor.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Clock at its start.
+    start: Clock,
+    /// Clock at its retirement.
+    end: Clock,
+    /// Operand rows and pixels that a `prep` writes.
+    operand: Option<(Range<u64>, u64)>,
+}
+
+/// Descriptors of a unit that are kept; no count reaches back further than half of that.
+const KEPT: usize = 1 << 16;
+
 /// What is known of one unit.
 #[derive(Clone, Debug, Default)]
 struct History {
     /// Clock at the start of the last descriptor.
     start: Clock,
-    /// Clocks at the retirements of all.
-    ends: Vec<Clock>,
-    /// Clocks at the starts of all.
-    starts: Vec<Clock>,
-    /// Operand rows and pixels that a `prep` wrote, by number.
-    operands: Vec<Option<(Range<u64>, u64)>>,
+    /// Descriptors so far.
+    count: u64,
+    /// The last of them, in order.
+    last: VecDeque<Known>,
+}
+
+impl History {
+    /// Descriptor `number`, counted from 1, where that is kept.
+    fn get(&self, number: u64) -> Option<&Known> {
+        let back = usize::try_from(self.count.checked_sub(number)?).ok()?;
+        self.last.get(self.last.len().checked_sub(back + 1)?)
+    }
+
+    fn push(&mut self, known: Known) {
+        self.count += 1;
+        self.start = known.start;
+        self.last.push_back(known);
+        if self.last.len() > KEPT {
+            self.last.pop_front();
+        }
+    }
 }
 
 /// The checker of one run of a program.
@@ -168,37 +197,36 @@ impl Hazards {
         };
         let mut found = Vec::new();
         let u = unit as usize;
-        let number = self.units[u].ends.len() as u64 + 1;
+        let number = self.units[u].count + 1;
         let mut chained = None;
         let mut clock = self.units[u].start;
         if unit != Unit::Dma
-            && let Some(end) = self.units[u].ends.last()
+            && let Some(before) = self.units[u].last.back()
         {
-            join(&mut clock, end);
+            join(&mut clock, &before.end);
         }
         for &other in Unit::ALL {
             let history = &self.units[other as usize];
             let Some(count) = waits[other as usize].and_then(|c| u64::try_from(c).ok()) else {
                 continue;
             };
-            if count > history.ends.len() as u64 {
+            if count > history.count {
                 let unit = other;
                 found.push(Hazard::Future { index, unit, count });
                 continue;
             }
-            let Some(last) = count.checked_sub(1) else {
+            let Some(known) = history.get(count) else {
                 continue;
             };
-            let last = last as usize;
             if descriptor.common.chain && other == Unit::Prep {
                 // it has started, and all before it have retired
-                join(&mut clock, &history.starts[last]);
+                join(&mut clock, &known.start);
                 chained = Some(count);
-                if history.operands[last] != operand(&descriptor.op, self.shape) {
+                if known.operand != operand(&descriptor.op, self.shape) {
                     found.push(Hazard::Chain { index });
                 }
             } else {
-                join(&mut clock, &history.ends[last]);
+                join(&mut clock, &known.end);
             }
         }
 
@@ -244,15 +272,15 @@ impl Hazards {
         }
 
         let mut end = clock;
-        if let Some(before) = self.units[u].ends.last() {
-            join(&mut end, before);
+        if let Some(before) = self.units[u].last.back() {
+            join(&mut end, &before.end);
         }
         end[u] = number;
-        let history = &mut self.units[u];
-        history.start = clock;
-        history.starts.push(clock);
-        history.ends.push(end);
-        history.operands.push(operand(&descriptor.op, self.shape));
+        self.units[u].push(Known {
+            start: clock,
+            end,
+            operand: operand(&descriptor.op, self.shape),
+        });
         if number.is_multiple_of(64) {
             self.forget(u);
         }
