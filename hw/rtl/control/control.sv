@@ -279,7 +279,7 @@ module control
 
   // Cycles since the last retirement; while draining, since the error. The comparison is a register late.
   logic [31:0] quiet_q;
-  logic overdue_q, quiet_clear;
+  logic overdue_q, quiet_clear, fault_now;
   logic [NumUnits-1:0] retiring_q;
 
   assign quiet_clear = retiring_q != '0 || fault_now || !(state_q == Run || state_q == Drain);
@@ -293,7 +293,7 @@ module control
 
   // A stuck program: blame a unit that holds a descriptor, else the sequencer.
   fault_t fault;
-  logic fault_now, register_fault_q;
+  logic register_fault_q;
 
   always_comb begin
     fault_now = 1'b1;

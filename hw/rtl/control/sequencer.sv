@@ -108,7 +108,7 @@ module sequencer
       fault_o = 1'b1;
       fault_code_o = verdict == ErrorNone ? ErrorField : verdict;
       // A target without `first` is the loop's fault.
-      if (verdict == ErrorNone && jumped_q && !common.first) index_o = loop_index_q;
+      if (verdict == ErrorNone && !(is_loop && !target_ok_q)) index_o = loop_index_q;
     end
   end
 
