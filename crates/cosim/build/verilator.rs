@@ -145,12 +145,19 @@ impl Verilator {
         self.archive(&folder.join("runtime.cpp"), folder, "libverilated.a")
     }
 
-    /// One C++ file to a static library, if it is newer than that.
+    /// One C++ file to a static library, if it, or a header beside it, is newer than that.
     fn archive(&self, source: &Path, folder: &Path, library: &str) -> Result<()> {
         let library = folder.join(library);
         let object = source.with_extension("o");
         let time = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-        if time(&library) > time(source) {
+        let mut newest = time(source);
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "h") {
+                newest = newest.max(time(&path));
+            }
+        }
+        if time(&library) > newest {
             return Ok(());
         }
         let compiler = env::var_os("CXX").unwrap_or_else(|| "g++".into());

@@ -95,6 +95,50 @@ fn what_is_loaded_is_stored() {
 }
 
 #[test]
+fn whole_memories_are_loaded_and_stored() {
+    let load = |space: Space, words: u32| {
+        step(
+            NONE,
+            Op::Load(Load {
+                space: space as u32,
+                words,
+                ..Load::default()
+            }),
+        )
+    };
+    let program = [
+        load(Space::State, 1024),
+        load(Space::Param, 2048),
+        load(Space::Stream, 32_768),
+        load(Space::Weight, 4096),
+        step(
+            after(0, 1),
+            Op::Store(Store {
+                space: Space::State as u32,
+                address: 0,
+                words: 1024,
+                ddr: 0,
+            }),
+        ),
+        step(
+            after(0, 3),
+            Op::Store(Store {
+                space: Space::Stream as u32,
+                address: 0,
+                words: 32_768,
+                ddr: 256,
+            }),
+        ),
+        step(NONE, Op::End(End::default())),
+    ];
+    compare(
+        &job(&program, noise((8448 + 8192) * 64), vec![], 1),
+        &program,
+        DdrConfig::default(),
+    );
+}
+
+#[test]
 fn a_convolution() {
     // 6x5 pixels of 13 channels -> 9 channels, 3x3, from a stream through an operand to a stream
     let (width, height, channels, outputs) = (5u32, 6u32, 13u32, 9u32);
