@@ -117,7 +117,7 @@ fn whole_memories_are_loaded_and_stored() {
                 space: Space::State as u32,
                 address: 0,
                 words: 1024,
-                ddr: 0,
+                ddr: 8192,
             }),
         ),
         step(
@@ -126,7 +126,7 @@ fn whole_memories_are_loaded_and_stored() {
                 space: Space::Stream as u32,
                 address: 0,
                 words: 32_768,
-                ddr: 256,
+                ddr: 8448,
             }),
         ),
         step(NONE, Op::End(End::default())),
