@@ -1,0 +1,1 @@
+--top-module attention -GP=4 -GO=16 -GI=4 -GMaxKeys=64

@@ -1,0 +1,1 @@
+--top-module attention -GP=4 -GO=8 -GI=8 -GMaxKeys=128

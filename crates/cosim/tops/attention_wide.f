@@ -1,0 +1,1 @@
+--top-module attention -GP=8 -GO=16 -GI=8 -GMaxKeys=256
