@@ -276,12 +276,12 @@ macro_rules! bench {
                 for how in FILLS {
                     let op = bench.descriptor(1, 2, MAX_KEYS, how);
                     // some tens of keys with weight, results that do not saturate
-                    let shift = match how {
-                        Fill::Uniform => 23,
-                        Fill::Small => 14,
-                        Fill::Extreme => 25,
+                    let (shift, gain) = match how {
+                        Fill::Uniform => (23, 300),
+                        Fill::Small => (14, 9000),
+                        Fill::Extreme => (25, 300),
                     };
-                    bench.m.param[op.param as usize] = 40000 | shift << 16 | 300 << 24;
+                    bench.m.param[op.param as usize] = 40000 | shift << 16 | gain << 24;
                     bench.check(&op);
                     let at = bench.m.operand_at(op.dest as usize, 0);
                     let mut seen =

@@ -29,6 +29,7 @@ module array_unit
   parameter int unsigned P = 4,
   parameter int unsigned O = 8,
   parameter int unsigned I = 8,
+  parameter int unsigned MaxKeys = 1024,  // of an attention; see attention_ctrl
   parameter bit Primitive = 1'b0  // DSP48E2 cells rather than their model
 ) (
   input logic clk_i,
@@ -229,7 +230,8 @@ module array_unit
   attention_ctrl #(
     .P(P),
     .O(O),
-    .I(I)
+    .I(I),
+    .MaxKeys(MaxKeys)
   ) u_attention (
     .clk_i,
     .rst_ni,

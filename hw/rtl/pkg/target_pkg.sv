@@ -16,6 +16,8 @@ package target_pkg;
     int unsigned Affine;  // a power of two
     int unsigned Sums;
     int unsigned State;
+    // keys of an attention at most, a power of two
+    int unsigned Keys;
     // as many accesses of the stream memory a cycle at best; a power of two
     int unsigned StreamBanks;
     // read ports to DDR
@@ -34,6 +36,7 @@ package target_pkg;
       Affine: 1024,
       Sums: 2048,
       State: 1024,
+      Keys: 1024,
       StreamBanks: 4,
       ReadPorts: 4
   };
@@ -49,6 +52,7 @@ package target_pkg;
       Affine: 2048,
       Sums: 4096,
       State: 4096,
+      Keys: 256,
       StreamBanks: 4,
       ReadPorts: 4
   };
