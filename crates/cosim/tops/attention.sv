@@ -50,7 +50,11 @@ module attention
   always_comb begin
     for (int unsigned j = 0; j < P; j++) own_bank[j] = ($clog2(P))'(j);
   end
+  // all banks are read in one row
+  logic [P-1:0] operand_en;
+  logic unused;
   assign operand_addr_o = operand_addr[0];
+  assign unused = ^{operand_en, operand_addr[P-1:1]};
   assign busy_o = issue.valid;
 
   attention_ctrl #(
@@ -89,7 +93,7 @@ module attention
       .bypass_i(bypass),
       .bypass_operand_i(bypass_operand),
       .operand_req_o,
-      .operand_en_o(),
+      .operand_en_o(operand_en),
       .operand_addr_o(operand_addr),
       .operand_rdata_i,
       .weight_req_o,
