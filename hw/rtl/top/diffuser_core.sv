@@ -459,6 +459,7 @@ module diffuser_core
     .P(P),
     .O(O),
     .I(I),
+    .MaxKeys(T.Keys),
     .Primitive(Primitive)
   ) u_array (
     .clk_i,
