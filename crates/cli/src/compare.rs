@@ -19,6 +19,9 @@ pub struct Comparison {
     pub psnr: Vec<f64>,
     /// One entry a step, first to last.
     pub steps: Vec<StepError>,
+    /// What [`StepError::output`] is made of: for each step, of each image, the summed squares of the error and of
+    /// the float values.
+    pub output_squares: Vec<Vec<[f64; 2]>>,
 }
 
 /// Errors at one step, relative: root of the summed squares of the error over that of the float
@@ -80,6 +83,7 @@ pub(crate) fn compare(
         .collect();
     let counter = Counter::new(progress, states.len() * run.plan.len());
     let mut steps = Vec::with_capacity(run.plan.len());
+    let mut output_squares = Vec::with_capacity(run.plan.len());
     for (index, step) in run.plan.iter().enumerate() {
         let for_integer = run.conditions(integer, step.timestep)?;
         let for_float = run.conditions(float, step.timestep)?;
@@ -99,6 +103,7 @@ pub(crate) fn compare(
                 counter.count();
                 Ok((output, Squares::of(&state_to_real(&i.x), &f.x)))
             })?;
+        output_squares.push(squares.iter().map(|s| [s.0.error, s.0.signal]).collect());
         // In the order of the images, so that the sums do not depend on the threads.
         let (output, state) = squares
             .into_iter()
@@ -127,6 +132,7 @@ pub(crate) fn compare(
         classes,
         psnr,
         steps,
+        output_squares,
     })
 }
 

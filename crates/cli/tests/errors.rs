@@ -52,8 +52,15 @@ fn every_error_is_one_line_and_leaves_nothing() {
     let weights = path("cut/unet/diffusion_pytorch_model.safetensors");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    sandbox.add_extractor();
+    fs::create_dir(path("kept")).unwrap();
+    sandbox.ok(
+        "evaluate model.safetensors --reference images.parquet --extractor tiny.onnx -n 4 --journal kept \
+         --save-statistics tiny.safetensors",
+    );
     let before = sandbox.names();
 
+    let e = "evaluate model.safetensors --extractor tiny.onnx --journal kept";
     let m = "--model model.safetensors";
     let q = "--sample good.safetensors -o out";
     let cases = [
@@ -132,6 +139,29 @@ fn every_error_is_one_line_and_leaves_nothing() {
         "evaluate model.safetensors --against pipeline --steps 101".into(),
         "evaluate model.safetensors --against pipeline --journal text".into(),
         "evaluate model.safetensors --against pipeline --first 18446744073709551615 -n 2".into(),
+        "evaluate model.safetensors --against pipeline --versus missing".into(),
+        "evaluate model.safetensors --against pipeline --versus plain.safetensors".into(),
+        "evaluate model.safetensors --reference images.parquet".into(),
+        "evaluate model.safetensors --reference images.parquet --extractor missing".into(),
+        "evaluate model.safetensors --reference images.parquet --extractor text".into(),
+        format!("{e} --reference images.parquet --preprocessing resnet"),
+        format!("{e} --reference images.parquet --preprocessing text"),
+        format!("{e} --reference images.parquet -n 3"),
+        format!("{e} --reference images.parquet --reference-filter skin"),
+        format!("{e} --reference images.parquet --reference-filter color=red"),
+        format!("{e} --reference images.parquet --reference-size 5"),
+        format!("{e} --reference images.parquet --save-statistics missing/x"),
+        format!("{e} --reference images.parquet --control-seed 1"),
+        format!("{e} --reference images.parquet --plot x.svg"),
+        format!("{e} --reference missing"),
+        format!("{e} --reference folder"),
+        format!("{e} --reference text"),
+        format!("{e} --reference model.safetensors"),
+        format!("{e} --reference tiny.safetensors --preprocessing efficientnet-lite0"),
+        format!("{e} --reference tiny.safetensors --reference-filter label=1"),
+        format!("{e} --reference tiny.safetensors --reference-test tiny.safetensors"),
+        format!("{e} --reference-test images.parquet"),
+        format!("{e} --against pipeline --distance-plot x.svg"),
         "info missing".into(),
         "info text".into(),
     ];

@@ -37,6 +37,25 @@ impl Sandbox {
         sandbox
     }
 
+    /// Adds the extractor `tiny.onnx` with `tiny.json`, and the data set `images.parquet`: 48 pictures of 16 x 16
+    /// pixels, every fourth a skin variant.
+    pub fn add_extractor(&self) {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../evaluate/tests/data");
+        for name in ["tiny.onnx", "images.parquet"] {
+            fs::copy(data.join(name), self.path(name)).unwrap();
+        }
+        let preprocessing = json!({
+            "name": "tiny",
+            "size": [24, 24],
+            "resize": "bicubic",
+            "mean": [127, 127, 127],
+            "deviation": [128, 128, 128],
+            "features": "feat",
+            "logits": "logits",
+        });
+        fs::write(self.path("tiny.json"), preprocessing.to_string()).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -51,6 +70,9 @@ impl Sandbox {
             .args(arguments.split_whitespace())
             .current_dir(self.0.path())
             .env_remove("DIFFUSER_KERNEL")
+            .env_remove("DIFFUSER_EXTRACTOR")
+            // No extractor that happens to be installed.
+            .env("XDG_CACHE_HOME", self.0.path())
             .env_remove("COLUMNS")
             .stdin(Stdio::null());
         command

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use diffuser::{Comparison, Result, SamplerOptions};
 use diffuser_evaluate::Preprocessing;
+use diffuser_metrics::Jackknife;
 use serde_json::{Value, json};
 
 use super::distances::{BLOCKS, Between, Distances, Figures};
@@ -130,6 +131,10 @@ impl Report {
                     row(&mut text, paired_name(name), &figure.signed(4));
                 }
             }
+            if let Some(figure) = step_difference(main, other) {
+                let figure = figure.times(100.0).signed(3);
+                row(&mut text, "error of one evaluation, mean, %", &figure);
+            }
             if let (Some(a), Some(b)) = (&main.distances, &other.distances) {
                 difference_text(&mut text, &a.less(b)?);
             }
@@ -226,6 +231,9 @@ impl Report {
                         .map(|(n, f)| (n.to_owned(), f.to_json())),
                 );
             }
+            if let Some(figure) = step_difference(main, other) {
+                less.insert("output_relative_error_mean".into(), figure.to_json());
+            }
             if let (Some(a), Some(b)) = (&main.distances, &other.distances) {
                 less.insert("distances".into(), a.less(b)?.to_json());
             }
@@ -305,17 +313,26 @@ fn paired_text(text: &mut String, paired: &Paired, steps: Option<&Comparison>) -
         row(text, "cosine distance of features, mean", &distance.text(6));
     }
     if let Some(steps) = steps {
-        let [mean, worst] = step_figures(steps);
         let n = steps.psnr.len();
+        let mean = step_mean(steps);
+        let interval = match Figure::jackknifed(&mean) {
+            Ok(f) => format!(
+                " [{:.3}, {:.3}]",
+                f.interval.low * 100.0,
+                f.interval.high * 100.0
+            ),
+            // of one image
+            Err(_) => String::new(),
+        };
         row(
             text,
             &format!("error of one evaluation, mean ({n} images)"),
-            &format!("{:6.2} %", mean * 100.0),
+            &format!("{:6.3} %{interval}", mean.estimate * 100.0),
         );
         row(
             text,
             "error of one evaluation, worst step",
-            &format!("{:6.2} %", worst * 100.0),
+            &format!("{:6.3} %", step_worst(steps) * 100.0),
         );
     }
     Ok(())
@@ -367,11 +384,14 @@ fn distances_json(distances: Option<&Distances>) -> Result<Value> {
 }
 
 fn steps_json(comparison: &Comparison) -> Value {
-    let [mean, worst] = step_figures(comparison);
+    let mean = step_mean(comparison);
     json!({
         "images": comparison.psnr.len(),
-        "output_relative_error_mean": mean,
-        "output_relative_error_worst": worst,
+        "output_relative_error_mean": mean.estimate,
+        "output_relative_error_mean_interval": Figure::jackknifed(&mean)
+            .ok()
+            .map(|f| [f.interval.low, f.interval.high]),
+        "output_relative_error_worst": step_worst(comparison),
         "each": comparison.steps.iter().map(|s| json!({
             "timestep": s.timestep,
             "output_relative_error": s.output,
@@ -380,9 +400,37 @@ fn steps_json(comparison: &Comparison) -> Value {
     })
 }
 
-/// Mean and worst over the steps of the error of the network's output on the same input.
-fn step_figures(comparison: &Comparison) -> [f64; 2] {
+/// Mean over the steps of the error of the network's output on the same input, and the same without each image.
+fn step_mean(comparison: &Comparison) -> Jackknife {
+    let steps = &comparison.output_squares;
+    let mean = |left_out: Option<usize>| {
+        let error = |images: &Vec<[f64; 2]>| {
+            let kept = images.iter().enumerate();
+            let kept = kept.filter(|(k, _)| Some(*k) != left_out);
+            let [error, signal] = kept.fold([0.0; 2], |[e, s], (_, i)| [e + i[0], s + i[1]]);
+            if error == 0.0 {
+                0.0
+            } else {
+                (error / signal).sqrt()
+            }
+        };
+        steps.iter().map(error).sum::<f64>() / steps.len() as f64
+    };
+    Jackknife {
+        estimate: mean(None),
+        without: (0..comparison.psnr.len()).map(|k| mean(Some(k))).collect(),
+    }
+}
+
+/// The mean error at a step of one model less that of another, on the same images; of two images or more.
+fn step_difference(a: &System, b: &System) -> Option<Figure> {
+    let (a, b) = (a.steps.as_ref()?, b.steps.as_ref()?);
+    let difference = step_mean(a).difference(&step_mean(b)).ok()?;
+    Figure::jackknifed(&difference).ok()
+}
+
+/// The worst step.
+fn step_worst(comparison: &Comparison) -> f64 {
     let errors = comparison.steps.iter().map(|s| s.output);
-    let mean = errors.clone().sum::<f64>() / comparison.steps.len() as f64;
-    [mean, errors.fold(0.0, f64::max)]
+    errors.fold(0.0, f64::max)
 }
