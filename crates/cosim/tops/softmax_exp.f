@@ -1,0 +1,1 @@
+// exhaustive or random inputs, one a cycle
