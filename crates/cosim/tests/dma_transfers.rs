@@ -255,12 +255,17 @@ fn rate<T: DmaTop>(space: Space, words: u32, count: u32, config: DdrConfig) -> f
     let begin = bench.cycle;
     bench.finish(100_000);
     let bytes = word_bytes(space, shape) * (words * count) as usize;
-    bytes as f64 / (bench.cycle - begin) as f64
+    let rate = bytes as f64 / (bench.cycle - begin) as f64;
+    println!(
+        "{space:?}, {count} x {words} words, {} ports: {rate:.2} bytes a cycle",
+        T::PORTS
+    );
+    rate
 }
 
 #[test]
 fn four_ports_give_64_bytes_a_cycle() {
-    // 48 loads of 32 KB
+    // 24 loads of 32 KB
     let weights = rate::<DmaZu9eg>(Space::Weight, 64, 24, fast(4));
     assert!(weights > 61.0, "{weights}");
     let small = rate::<DmaSmall>(Space::Weight, 64, 24, fast(1));
