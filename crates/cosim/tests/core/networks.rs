@@ -89,7 +89,8 @@ fn check(
     );
 }
 
-const PLAIN: &str = r#"{"sample_size": 8, "block_out_channels": [8], "layers_per_block": 1,
+/// One level, no attention.
+pub const PLAIN: &str = r#"{"sample_size": 8, "block_out_channels": [8], "layers_per_block": 1,
     "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
     "norm_num_groups": 2, "add_attention": false}"#;
 
