@@ -137,6 +137,39 @@ fn levels_that_resample_by_convolutions_and_by_residual_blocks() {
     check(config, 4, true, Sampler::Ddim, None, DdrConfig::default());
 }
 
+#[test]
+fn two_levels_with_attention_and_odd_channels() {
+    let config = r#"{"sample_size": [6, 10], "block_out_channels": [6, 18], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 3, "attention_head_dim": 5, "downsample_padding": 1}"#;
+    check(
+        config,
+        2,
+        true,
+        Sampler::DpmSolver,
+        None,
+        DdrConfig::default(),
+    );
+}
+
+#[test]
+fn class_conditional_with_four_channels() {
+    let config = r#"{"sample_size": 8, "block_out_channels": [16, 24], "layers_per_block": 2,
+        "in_channels": 4, "out_channels": 4, "num_class_embeds": 5,
+        "down_block_types": ["AttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "AttnUpBlock2D"],
+        "norm_num_groups": 8, "attention_head_dim": null, "downsample_padding": 0}"#;
+    check(
+        config,
+        4,
+        true,
+        Sampler::Ddpm,
+        Some(3),
+        DdrConfig::default(),
+    );
+}
+
 /// The model that the command ships, from noise to the state after its steps: minutes, so by hand
 /// (`cargo test --release … -- --ignored`).
 #[test]
