@@ -95,16 +95,16 @@ module channel_sums
   sums_t old_q, total_q;
   logic [1:0] carry_q;
 
+  logic [63:0] sum_wide, square_wide;
+  assign sum_wide = {{(32 - SumHigh) {sum_q[0][SumHigh+31]}}, sum_q[0]};
+  assign square_wide = 64'(square_q[0]);
+
   assign busy_o = state_q != Idle;
   assign sums_req_o = state_q == Read;
   assign sums_addr_o = entry_q;
   assign sums_we_o = state_q == Write;
   assign sums_waddr_o = entry_q;
   assign sums_wdata_o = add_q ? total_q : '{sum_squares: square_wide, sum: sum_wide};
-
-  logic [63:0] sum_wide, square_wide;
-  assign sum_wide = {{(32 - SumHigh) {sum_q[0][SumHigh+31]}}, sum_q[0]};
-  assign square_wide = 64'(square_q[0]);
 
   always_ff @(posedge clk_i) begin
     unique case (state_q)

@@ -122,6 +122,7 @@ module conv_issue
 
   logic [AddrWidth-1:0] offset_q, offset_next, plane1_q;  // of the block's first row
   logic [AddrWidth-1:0] weight_q, tile_weight_q;
+  logic plane_q;  // in the second plane
   assign offset_next = offset_q + block_rows_q;
 
   always_ff @(posedge clk_i) begin
@@ -167,7 +168,6 @@ module conv_issue
     if (!rst_ni) run_q <= 1'b0;
   end
 
-  logic plane_q;  // in the second plane
   always_ff @(posedge clk_i) begin
     if (begin_desc) plane_q <= 1'b0;
     else if (finish) plane_q <= tap_q.flags.plane_end || (plane_q && !tap_q.flags.group_end);

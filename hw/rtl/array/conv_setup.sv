@@ -48,6 +48,8 @@ module conv_setup
   // verilator lint_on UNUSEDSIGNAL
   conv_cfg_t cfg_q;
 
+  logic walked_q;
+
   assign busy_o = state_q != Idle;
   assign valid_o = state_q == Finish && walked_q;
   assign cfg_o = cfg_q;
@@ -136,7 +138,6 @@ module conv_setup
   end
 
   // Walks over the first P pixels in raster order.
-  logic walked_q;
   logic [LaneWidth-1:0] lane_q;
   logic [LaneWidth:0] row_q, column_q, column_next;
   logic [P-1:0][LaneWidth-1:0] lane_row_q, lane_column_q;
