@@ -65,7 +65,7 @@ macro_rules! bench {
                 pub stall: u32,
                 /// Of 256 cycles, those in which a chained operand grows.
                 pub progress: u32,
-                /// An error elsewhere in this cycle of the next run.
+                /// An error elsewhere from this cycle of the next run on: nothing more is handed out.
                 pub flush: Option<u64>,
             }
 
@@ -162,10 +162,14 @@ macro_rules! bench {
                     let mut chain: Option<Chain> = None;
                     let mut run = Run::default();
                     let mut first = None;
-                    while !control.idle() {
-                        top.set_desc_valid_i(control.valid());
+                    loop {
+                        let flush = self.flush.is_some_and(|at| run.cycles >= at);
+                        if control.idle() || (flush && control.done == control.taken) {
+                            break;
+                        }
+                        top.set_desc_valid_i(control.valid() && !flush);
                         top.set_desc_i(control.descriptor());
-                        top.set_flush_i(self.flush == Some(run.cycles));
+                        top.set_flush_i(flush);
                         top.set_chain_groups_i(chain.as_ref().map_or(0, |c| {
                             if c.groups == c.rows {
                                 0xff_ffff
@@ -300,7 +304,7 @@ macro_rules! bench {
 
                         let error = top.error_o().then(|| top.error_code_o());
                         let taken = control.taken;
-                        control.before_edge(top.desc_ready_o(), top.done_o(), error);
+                        control.before_edge(top.desc_ready_o() && !flush, top.done_o(), error);
                         if let Some(c) = &mut chain {
                             c.groups =
                                 (c.groups + u64::from(random.chance(self.progress))).min(c.rows);
@@ -338,6 +342,62 @@ macro_rules! bench {
                     bench.progress = [256, 10, 60, 3][round % 4];
                     let all = bench.descriptors(1 + (round % 7) as u32);
                     bench.check(&all);
+                }
+            }
+
+            /// Descriptors that are given up retire soon, whenever that happens, and the next ones are right.
+            #[test]
+            fn flush() {
+                let mut given_up = 0;
+                for (round, at) in (0..30).map(|k| (k, k * k)) {
+                    let mut bench = Bench::new(100 + round);
+                    bench.stall = [0, 40, 200][round as usize % 3];
+                    bench.progress = [256, 0][round as usize % 2];
+                    let mut all = bench.descriptors(2);
+                    for (k, (op, chained)) in all.iter_mut().enumerate() {
+                        op.tiles += 2; // long enough to be given up
+                        (op.sums_base, op.param) = (op.sums_base.min(200), k as u32 * 128);
+                        // an operand that never comes
+                        *chained = k == 0 && bench.progress == 0 && at > 400;
+                    }
+                    bench.flush = Some(at);
+                    let run = bench.run(&all);
+                    assert_eq!(run.errors, []);
+                    assert!(run.cycles <= at + 200, "{run:?}");
+                    given_up += u64::from(run.cycles > at);
+                    bench.flush = None;
+                    bench.progress = 128;
+                    let all = bench.descriptors(3);
+                    bench.check(&all);
+                }
+                assert!(given_up > 20, "{given_up}");
+            }
+
+            /// Broken rules end in an error, and the descriptors around are right.
+            #[test]
+            fn broken_rules() {
+                let mut bench = Bench::new(9);
+                let breaks: [(u32, fn(&mut Conv)); 6] = [
+                    (1, |op| op.residual = true),
+                    (2, |op| op.sums = true),
+                    (3, |op| (op.sums, op.add_sums) = (true, true)),
+                    (0, |op| (op.sums, op.add_sums) = (false, true)),
+                    (2, |op| op.head_blocks = 0),
+                    (3, |op| op.head_blocks = 0),
+                ];
+                for (kind, break_it) in breaks {
+                    let mut bad = descriptor(&mut bench.random, &mut bench.m, kind, 512);
+                    break_it(&mut bad);
+                    assert!(ops::conv::execute(&bad, &mut bench.m.clone()).is_err());
+                    let good = bench.descriptors(2);
+                    let mut want = bench.m.clone();
+                    for (op, _) in &good {
+                        ops::conv::execute(op, &mut want).unwrap();
+                    }
+                    let all = [good[0].clone(), (bad, false), good[1].clone()];
+                    let run = bench.run(&all);
+                    assert_eq!(run.errors, [diffuser_isa::ErrorCode::Field as u8]);
+                    assert!(bench.m == want);
                 }
             }
 

@@ -12,6 +12,8 @@ module channel_sums
   input logic clk_i,
   input logic rst_ni,
 
+  input logic stop_i,  // make no new request; what was requested stays until it is granted
+
   input logic announce_i,
   input logic [EntryWidth-1:0] entry_i,  // with announce_i: of the tile's first channel
   input logic add_i,  // with announce_i
@@ -100,9 +102,11 @@ module channel_sums
   assign square_wide = 64'(square_q[0]);
 
   assign busy_o = state_q != Idle;
-  assign sums_req_o = state_q == Read;
+  logic held_q;  // requested and not granted
+  assign sums_req_o = state_q == Read && (!stop_i || held_q);
   assign sums_addr_o = entry_q;
-  assign sums_we_o = state_q == Write;
+  assign sums_we_o = state_q == Write && (!stop_i || held_q);
+  always_ff @(posedge clk_i) held_q <= rst_ni && ((sums_req_o && !sums_gnt_i) || (sums_we_o && !sums_wgnt_i));
   assign sums_waddr_o = entry_q;
   assign sums_wdata_o = add_q ? total_q : '{sum_squares: square_wide, sum: sum_wide};
 
@@ -120,7 +124,7 @@ module channel_sums
         square_q <= square;
         state_q <= add_q ? Read : Write;
       end
-      Read: if (sums_gnt_i) state_q <= Answer;
+      Read: if (sums_req_o && sums_gnt_i) state_q <= Answer;
       Answer: begin
         old_q <= sums_rdata_i;
         if (sums_rvalid_i) state_q <= AddLow;
@@ -136,7 +140,7 @@ module channel_sums
         state_q <= Write;
       end
       Write:
-      if (sums_wgnt_i) begin
+      if (sums_we_o && sums_wgnt_i) begin
         entry_q <= entry_q + 1'b1;
         lane_q <= lane_q + 1'b1;
         for (int unsigned o = 0; o < O - 1; o++) begin

@@ -1,5 +1,8 @@
 // The controller of `conv`: descriptors go through setup, taps, issue and drain, each stage at its own pace; two may be under way.
 //
+// A flush gives up what is under way: nothing more is requested, what is on its way arrives, then every stage is cleared and what was
+// taken retires. Its results are undefined then.
+//
 // What the next one may do while the one before still drains: everything but read its residual. If the one before writes
 // to the operand or weight memory (Q, K, V), the next one multiplies only when that has retired.
 
@@ -99,6 +102,41 @@ module conv_ctrl
   // numbers: set up so far; next for taps, issue, parameters; retired
   logic [1:0] ready_q, taps_q, issue_q, params_q, retired_q;
 
+  // ---- giving up ----
+
+  // longer than setup takes, and than a product takes to its accumulators
+  localparam int unsigned StopCycles = 63;
+  logic stop_q, stopping, quiet, clear_q, stage_rst_n, drain_done;
+  logic [5:0] stop_count_q;
+  logic [1:0] given_up_q;  // descriptors that retire without a result
+  logic [2:0][6:0] awaited_q;  // reads granted and not answered: param, stream, sums
+  logic [2:0] granted, answered, waiting;
+  assign granted = {sums_req_o && sums_gnt_i, stream_req_o && stream_gnt_i, param_req_o && param_gnt_i};
+  assign answered = {sums_rvalid_i, stream_rvalid_i, param_rvalid_i};
+  assign waiting = {
+    sums_req_o || sums_we_o, stream_req_o || stream_we_o, param_req_o || operand_we_o || weight_we_o
+  };
+  assign quiet = stop_count_q == 6'(StopCycles) && awaited_q == '0 && waiting == '0;
+  assign stopping = stop_q || clear_q || given_up_q != '0;
+  assign stage_rst_n = rst_ni && !clear_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      stop_q <= 1'b0;
+      clear_q <= 1'b0;
+      given_up_q <= '0;
+      awaited_q <= '0;
+    end else begin
+      if (flush_i && !idle_o && !stopping) stop_q <= 1'b1;
+      else if (quiet) stop_q <= 1'b0;
+      clear_q <= stop_q && quiet;
+      if (clear_q) given_up_q <= ready_q - retired_q - 2'(drain_done);
+      else if (given_up_q != '0) given_up_q <= given_up_q - 1'b1;
+      for (int unsigned k = 0; k < 3; k++) awaited_q[k] <= awaited_q[k] + 7'(granted[k]) - 7'(answered[k]);
+    end
+    if (!stop_q) stop_count_q <= '0;
+    else if (stop_count_q != 6'(StopCycles)) stop_count_q <= stop_count_q + 1'b1;
+  end
+
   // ---- taking one ----
 
   conv_desc_t desc;
@@ -111,11 +149,11 @@ module conv_ctrl
   assign wrong = wrong_opcode || wrong_field;
   assign full = (ready_q ^ retired_q) == 2'b10;
   // chain_groups_i is of the descriptor taken last
-  assign desc_ready_o = !setup_busy && (wrong ? ready_q == retired_q && !done_o : !full && !chain_open_q);
+  assign desc_ready_o = !setup_busy && !stopping && (wrong ? ready_q == retired_q && !done_o : !full && !chain_open_q);
   assign take_good = desc_valid_i && desc_ready_o && !wrong;
   assign take_wrong = desc_valid_i && desc_ready_o && wrong;
 
-  logic wrong_q, drain_done;
+  logic wrong_q;
   error_e code_q;
   always_ff @(posedge clk_i) begin
     wrong_q <= rst_ni && take_wrong;
@@ -123,8 +161,8 @@ module conv_ctrl
   end
   assign error_o = wrong_q;
   assign error_code_o = code_q;
-  assign done_o = drain_done || wrong_q;
-  assign idle_o = !setup_busy && ready_q == retired_q && !wrong_q;
+  assign done_o = drain_done || wrong_q || given_up_q != '0;
+  assign idle_o = !setup_busy && ready_q == retired_q && !wrong_q && !stopping;
 
   conv_cfg_t setup_cfg;
   logic [P-1:0][LaneWidth-1:0] setup_lane_row, setup_lane_column;
@@ -169,7 +207,7 @@ module conv_ctrl
     retired_q <= retired_q + 2'(drain_done);
     if (take_good) chain_open_q <= desc.chain;
     else if (chain_done) chain_open_q <= 1'b0;
-    if (!rst_ni) begin
+    if (!stage_rst_n) begin
       ready_q <= '0;
       taps_q <= '0;
       issue_q <= '0;
@@ -192,7 +230,7 @@ module conv_ctrl
     .P(P)
   ) u_taps (
     .clk_i,
-    .rst_ni,
+    .rst_ni(stage_rst_n),
     .valid_i(taps_q != ready_q),
     .done_o(taps_done),
     .cfg_i(cfg_q[taps_q[0]]),
@@ -217,14 +255,14 @@ module conv_ctrl
     .DrainGroups(DrainGroups)
   ) u_issue (
     .clk_i,
-    .rst_ni,
+    .rst_ni(stage_rst_n),
     .start_i(start),
     .cfg_i(cfg_q[issue_q[0]]),
     .zero_point_i(head_q[issue_q[0]].zero_point),
     .done_o(issue_done),
     .chain_done_o(chain_done),
     .chain_groups_i,
-    .flush_i,
+    .stop_i(stopping),
     .group_freed_i(group_freed),
     .tap_valid_i(tap_valid),
     .tap_ready_o(tap_ready),
@@ -256,7 +294,8 @@ module conv_ctrl
     .O(O)
   ) u_params (
     .clk_i,
-    .rst_ni,
+    .rst_ni(stage_rst_n),
+    .stop_i(stopping),
     .valid_i(params_q != ready_q),
     .done_o(params_done),
     .param_i(cfg_q[params_q[0]].param),
@@ -280,7 +319,8 @@ module conv_ctrl
     .Groups(DrainGroups)
   ) u_drain (
     .clk_i,
-    .rst_ni,
+    .rst_ni(stage_rst_n),
+    .stop_i(stopping),
     .cfg_i(cfg_q),
     .head_i(head_q),
     .ready_i(ready_q),

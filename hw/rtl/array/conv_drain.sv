@@ -17,6 +17,8 @@ module conv_drain
   input logic clk_i,
   input logic rst_ni,
 
+  input logic stop_i,  // make no new request; what was requested stays until it is granted
+
   // descriptors by number modulo 4, number n in place n mod 2
   input conv_cfg_t [1:0] cfg_i,
   input diffuser_isa_pkg::conv_head_t [1:0] head_i,
@@ -121,6 +123,7 @@ module conv_drain
   ) u_residual (
     .clk_i,
     .rst_ni,
+    .stop_i,
     // earlier results may be this one's residual
     .valid_i(residual_number_q != ready_i && residual_number_q == retired_i),
     .done_o(residual_done),
@@ -245,6 +248,7 @@ module conv_drain
   ) u_sums (
     .clk_i,
     .rst_ni,
+    .stop_i,
     .announce_i(take && sums_q && tile_end),
     .entry_i(entry_q),
     .add_i(add_sums_q),
@@ -295,6 +299,7 @@ module conv_drain
   ) u_writer (
     .clk_i,
     .rst_ni,
+    .stop_i,
     .cfg_i(cfg_i[retired_i[0]]),
     .done_o(write_done),
     .valid_i(out_valid && !ended_q),

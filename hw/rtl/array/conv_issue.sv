@@ -26,7 +26,7 @@ module conv_issue
   output logic chain_done_o,  // pulse: nothing more of a chained descriptor has to wait
 
   input logic [AddrWidth-1:0] chain_groups_i,
-  input logic flush_i,
+  input logic stop_i,  // issue nothing more
   input logic group_freed_i,  // the drain has emptied a group
 
   input logic tap_valid_i,
@@ -70,7 +70,7 @@ module conv_issue
 
   assign tap_ready_o = !valid_q || finish;
   // compared one cycle ahead with what chain_groups_i was then: progress only grows while a descriptor looks at it
-  assign chain_ok = AddrWidth'(tap_ready_o ? last_group_i : last_group_q) < chain_groups_i || flush_i;
+  assign chain_ok = AddrWidth'(tap_ready_o ? last_group_i : last_group_q) < chain_groups_i;
   always_ff @(posedge clk_i) begin
     chain_ok_q <= chain_ok;
     if (tap_ready_o) begin
@@ -101,7 +101,7 @@ module conv_issue
   assign ends_group = tap_q.flags.group_end && last_block_q;
   assign chain_wait = chain_q && tap_q.flags.tile0 && !chain_ok_q;
   assign store_wait = ends_group && (free_q == '0 || gap_q != '0);
-  assign go = run_q && valid_q && !chain_wait && !store_wait;
+  assign go = run_q && valid_q && !chain_wait && !store_wait && !stop_i;
 
   // ---- lanes that this cycle reads: those whose bank no earlier lane wants in another row ----
 

@@ -10,6 +10,8 @@ module conv_params
   input logic clk_i,
   input logic rst_ni,
 
+  input logic stop_i,  // make no new request; what was requested stays until it is granted
+
   // the descriptor to be fetched for; stays until the last entry came
   input logic valid_i,
   output logic done_o,  // pulse: its last entry came
@@ -40,7 +42,9 @@ module conv_params
   logic [1:0] taken_q;  // bank holds or awaits a tile's channels
   logic start;
 
-  assign param_req_o = run_q && left_q != '0 && (head_q || lane_q != '0 || !taken_q[bank_q]);
+  logic held_q;  // requested and not granted
+  assign param_req_o = run_q && left_q != '0 && (head_q || lane_q != '0 || !taken_q[bank_q]) && (!stop_i || held_q);
+  always_ff @(posedge clk_i) held_q <= rst_ni && param_req_o && !param_gnt_i;
   assign param_addr_o = addr_q;
 
   // answers

@@ -10,6 +10,8 @@ module conv_residual
   input logic clk_i,
   input logic rst_ni,
 
+  input logic stop_i,  // make no new request; what was requested stays until it is granted
+
   input logic valid_i,  // a descriptor, and all before it have retired; stays until done_o
   output logic done_o,  // pulse: all its reads were granted, or it has none
   // verilator lint_off UNUSEDSIGNAL
@@ -34,7 +36,9 @@ module conv_residual
   logic granted, tile_end;
   logic [$clog2(Depth+1)-1:0] room_q;  // places not promised to a read
 
-  assign stream_req_o = run_q && room_q != '0;
+  logic held_q;  // requested and not granted
+  assign stream_req_o = run_q && room_q != '0 && (!stop_i || held_q);
+  always_ff @(posedge clk_i) held_q <= rst_ni && stream_req_o && !stream_gnt_i;
   assign stream_addr_o = addr_q;
   assign granted = stream_req_o && stream_gnt_i;
   assign tile_end = left_q == '0;

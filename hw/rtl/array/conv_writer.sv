@@ -14,6 +14,8 @@ module conv_writer
   input logic clk_i,
   input logic rst_ni,
 
+  input logic stop_i,  // make no new request; what was requested stays until it is granted
+
   // descriptor of the pixels that come; stays until done_o
   // verilator lint_off UNUSEDSIGNAL
   input conv_cfg_t cfg_i,  // each stage uses a part
@@ -154,9 +156,12 @@ module conv_writer
   end
   assign done_o = out_valid_q && granted && out_end_q;
 
-  assign stream_we_o = out_valid_q && out_kind_q == Stream;
-  assign operand_we_o = out_valid_q && out_kind_q == Query;
-  assign weight_we_o = out_valid_q && (out_kind_q == Key || out_kind_q == Value);
+  logic held_q, write;  // requested and not granted
+  assign write = out_valid_q && (!stop_i || held_q);
+  always_ff @(posedge clk_i) held_q <= rst_ni && write && !granted;
+  assign stream_we_o = write && out_kind_q == Stream;
+  assign operand_we_o = write && out_kind_q == Query;
+  assign weight_we_o = write && (out_kind_q == Key || out_kind_q == Value);
   assign granted = (stream_we_o && stream_wgnt_i) || (operand_we_o && operand_wgnt_i) || (weight_we_o && weight_wgnt_i);
 
   assign stream_waddr_o = out_addr_q;
