@@ -71,6 +71,7 @@ module dma_scatter
   logic [AddrWidth-1:0] address_q;
   logic [SubWidth-1:0] sub_q;
   logic [LeftWidth-1:0] left_q;  // pieces of the transfer
+  logic last_q, none_q;  // left_q is 1, is 0
   logic begin_job, end_job;
 
   fifo #(
@@ -95,14 +96,12 @@ module dma_scatter
   logic [LineBits-1:0] line_q;
   logic held_q;
   logic [3:0] pieces_q;  // of it, 1 to 8, less one; of short words up to 16
-  logic take, consume, out_free, last;
-  logic out_valid_q;
+  logic take, consume, out_ready, out_valid;
 
   assign begin_job = !active_q;
-  assign last = left_q == LeftWidth'(1);
-  assign consume = held_q && out_free;
-  assign take = active_q && left_q != '0 && line_valid_i[port_q]
-      && (!held_q || (consume && pieces_q == '0 && !last));
+  assign consume = held_q && out_ready;
+  assign take = active_q && !none_q && line_valid_i[port_q]
+      && (!held_q || (out_ready && pieces_q == '0 && !last_q));
   for (genvar p = 0; p < ReadPorts; p++) begin : gen_port
     assign line_ready_o[p] = take && port_q == PortWidth'(p);
   end
@@ -139,13 +138,17 @@ module dma_scatter
       failed_q <= 1'b0;
       address_q <= next.address;
       sub_q <= '0;
-      if (next.code != ErrorNone) left_q <= '0;
-      else if (next.space == SpaceWeight || next.space == SpaceWeight4) left_q <= LeftWidth'(next.words) << $clog2(WordPieces);
+      none_q <= next.code != ErrorNone;
+      last_q <= next.code == ErrorNone && next.words == 24'd1
+          && (WordPieces == 1 || !(next.space == SpaceWeight || next.space == SpaceWeight4));
+      if (next.space == SpaceWeight || next.space == SpaceWeight4) left_q <= LeftWidth'(next.words) << $clog2(WordPieces);
       else left_q <= LeftWidth'(next.words);
     end else begin
       if (take && line_error_i[port_q]) failed_q <= 1'b1;
       if (consume) begin
         left_q <= left_q - 1'b1;
+        last_q <= left_q == LeftWidth'(2);
+        none_q <= last_q;
         if (weights_q && WordPieces > 1) sub_q <= sub_q + 1'b1;
         if (!weights_q || sub_q == SubWidth'(WordPieces - 1)) address_q <= address_q + 1'b1;
       end
@@ -161,7 +164,7 @@ module dma_scatter
       if (begin_job) active_q <= next_valid;
       else if (end_job) active_q <= 1'b0;
       if (take) held_q <= 1'b1;
-      else if (consume && (pieces_q == '0 || last)) held_q <= 1'b0;
+      else if (consume && (pieces_q == '0 || last_q)) held_q <= 1'b0;
       if (take && line_last_i[port_q]) begin
         port_q <= port_q == PortWidth'(ReadPorts - 1) ? '0 : port_q + 1'b1;
       end
@@ -170,52 +173,65 @@ module dma_scatter
 
   // ---------------------------------------------------------------- the write
 
-  space_e out_space_q;
-  logic [AddrWidth-1:0] out_address_q;
-  logic [SubWidth-1:0] out_sub_q;
-  logic [LineBits-1:0] out_q;
+  // Two places, so that no grant of a memory reaches the lines within its cycle.
+  typedef struct packed {
+    space_e space;
+    logic [AddrWidth-1:0] address;
+    logic [SubWidth-1:0] sub;
+    logic [LineBits-1:0] data;
+  } write_t;
+  write_t in, out;
   logic granted;
   logic [8*PieceBytes-1:0] wide;
+  logic [1:0] unused_writes;
 
   // 4-bit weights, the lower half of a byte first.
   for (genvar i = 0; i < PieceBytes; i++) begin : gen_wide
     assign wide[8*i+:8] = 8'(signed'(line_q[4*i+:4]));
   end
 
+  always_comb begin
+    in = '{space: space_q, address: address_q, sub: sub_q, data: line_q};
+    if (space_q == SpaceWeight4) in.data[8*PieceBytes-1:0] = wide;
+  end
+
+  fifo #(
+    .Width($bits(write_t)),
+    .Depth(2)
+  ) u_writes (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .in_valid_i(held_q && !stop_i),
+    .in_ready_o(out_ready),
+    .in_data_i(in),
+    .out_valid_o(out_valid),
+    .out_ready_i(granted),
+    .out_data_o(out),
+    .count_o(unused_writes)
+  );
+
   assign granted = (weight_we_o && weight_wgnt_i) || (param_we_o && param_wgnt_i)
       || (stream_we_o && stream_wgnt_i) || (state_we_o && state_wgnt_i);
-  assign out_free = !out_valid_q || granted;
-  assign idle_o = !out_valid_q;
+  assign idle_o = !out_valid;
 
-  always_ff @(posedge clk_i) begin
-    if (out_free) begin
-      out_space_q <= space_q;
-      out_address_q <= address_q;
-      out_sub_q <= sub_q;
-      out_q <= line_q;
-      if (space_q == SpaceWeight4) out_q[8*PieceBytes-1:0] <= wide;
-    end
-    if (!rst_ni) out_valid_q <= 1'b0;
-    else if (out_free) out_valid_q <= held_q && !stop_i;
-  end
-
-  assign weight_we_o = out_valid_q && (out_space_q == SpaceWeight || out_space_q == SpaceWeight4);
-  assign weight_waddr_o = out_address_q;
-  assign weight_wdata_o = {WordPieces{out_q[8*PieceBytes-1:0]}};
+  assign weight_we_o = out_valid && (out.space == SpaceWeight || out.space == SpaceWeight4);
+  assign weight_waddr_o = out.address;
+  assign weight_wdata_o = {WordPieces{out.data[8*PieceBytes-1:0]}};
   for (genvar s = 0; s < WordPieces; s++) begin : gen_strobe
-    assign weight_wstrb_o[s*PieceBytes+:PieceBytes] = {PieceBytes{out_sub_q == SubWidth'(s)}};
+    assign weight_wstrb_o[s*PieceBytes+:PieceBytes] = {PieceBytes{out.sub == SubWidth'(s)}};
   end
-  assign param_we_o = out_valid_q && out_space_q == SpaceParam;
-  assign param_waddr_o = out_address_q[EntryWidth-1:0];
-  assign param_wdata_o = out_q[63:0];
-  assign stream_we_o = out_valid_q && out_space_q == SpaceStream;
-  assign stream_waddr_o = out_address_q;
-  assign stream_wdata_o = out_q[16*O-1:0];
-  assign state_we_o = out_valid_q && out_space_q == SpaceState;
-  assign state_waddr_o = out_address_q;
-  assign state_wdata_o = out_q[127:0];
+  assign param_we_o = out_valid && out.space == SpaceParam;
+  assign param_waddr_o = out.address[EntryWidth-1:0];
+  assign param_wdata_o = out.data[63:0];
+  assign stream_we_o = out_valid && out.space == SpaceStream;
+  assign stream_waddr_o = out.address;
+  assign stream_wdata_o = out.data[16*O-1:0];
+  assign state_we_o = out_valid && out.space == SpaceState;
+  assign state_waddr_o = out.address;
+  assign state_wdata_o = out.data[127:0];
 
-  assign end_job = active_q && left_q == '0 && !out_valid_q;
+  assign end_job = active_q && none_q && !out_valid;
   assign done_o = end_job && !stop_i;
   assign code_o = code_q != ErrorNone ? code_q : failed_q ? ErrorRead : ErrorNone;
 
