@@ -115,11 +115,20 @@ struct Group {
     request: Request,
 }
 
+/// A memory that is too small, and the layer at which most of it is needed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overflow {
+    /// Place of the layer in the list.
+    pub layer: usize,
+    /// The error that names it.
+    pub error: CompileError,
+}
+
 /// Run the pass. K and V lie at the end of the weight memory.
 ///
 /// # Errors
-/// [`CompileError::Memory`] with the layer at which most is needed.
-pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, CompileError> {
+/// [`Overflow`] where a memory is too small.
+pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
     let groups = groups(layers, target);
     let mut places = Places::default();
     for memory in [
@@ -147,12 +156,16 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, CompileError
             .find(|(_, taken)| *taken <= capacity);
         let (addresses, taken) = stretched.unwrap_or_else(|| fit(&exact));
         if taken > capacity {
-            return Err(CompileError::Memory {
-                layer: layers.list[fullest(&exact)].name.clone(),
-                memory,
-                target: target.name.into(),
-                needed: taken as u64,
-                available: capacity as u64,
+            let layer = fullest(&exact);
+            return Err(Overflow {
+                layer,
+                error: CompileError::Memory {
+                    layer: layers.list[layer].name.clone(),
+                    memory,
+                    target: target.name.into(),
+                    needed: taken as u64,
+                    available: capacity as u64,
+                },
             });
         }
         let base = if memory == Memory::Weight {

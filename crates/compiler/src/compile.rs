@@ -1,6 +1,6 @@
 //! All passes one after the other.
 
-use diffuser_isa::Descriptor;
+use diffuser_isa::{Descriptor, Op, Space};
 use diffuser_model::graph::{Graph, TensorId};
 use diffuser_model::quantised::NodeParams;
 use diffuser_model::step::StepParams;
@@ -13,7 +13,7 @@ use crate::fuse::fuse;
 use crate::layer::{Layers, Value};
 use crate::listing::listing;
 use crate::lower::lower;
-use crate::order::order;
+use crate::order::{order, shortcuts};
 use crate::records::RecordLayout;
 use crate::schedule::{DataLayout, schedule};
 use crate::target::{Memory, Target};
@@ -127,9 +127,9 @@ pub fn compile(source: &Source, target: &Target) -> Result<Compiled, CompileErro
             crate::schedule::NO_NODE
         )));
     }
-    let layers = layers(graph, first, target, Stage::Order)?;
-    let places = allocate(&layers, target)?;
-    let layers = tiled(layers, &places, target)?;
+    let (mut layers, places) = ordered(graph, first, target)?;
+    let cached = places.taken.get(&Memory::Weight).copied().unwrap_or(0);
+    tile(&mut layers, target, target.weight - cached)?;
     let noise = sampling.iter().any(|s| s.next[4] != 0);
     let schedule = schedule(graph, nodes, &layers, &places, target, noise)?;
     let records = schedule.records.encode(steps, sampling)?;
@@ -164,34 +164,43 @@ pub fn stage(source: &Source, target: &Target, stage: Stage) -> Result<String, C
         return Err(CompileError::mismatch("there is no step"));
     };
     match stage {
-        Stage::Lower | Stage::Fuse | Stage::Order => {
-            Ok(layers(source.graph, first, target, stage)?.to_string())
-        }
+        Stage::Lower => Ok(lower(source.graph, first, target.shape)?.to_string()),
+        Stage::Fuse => Ok(fused(source.graph, first, target)?.to_string()),
+        Stage::Order => Ok(ordered(source.graph, first, target)?.0.to_string()),
         Stage::Tile => Ok(compile(source, target)?.layers.to_string()),
         Stage::Program => Ok(compile(source, target)?.listing()),
     }
 }
 
-fn layers(
-    graph: &Graph,
-    step: &StepParams,
-    target: &Target,
-    until: Stage,
-) -> Result<Layers, CompileError> {
+fn fused(graph: &Graph, step: &StepParams, target: &Target) -> Result<Layers, CompileError> {
     let mut layers = lower(graph, step, target.shape)?;
-    if until != Stage::Lower {
-        fuse(&mut layers);
-    }
-    if ![Stage::Lower, Stage::Fuse].contains(&until) {
-        order(&mut layers);
-    }
+    fuse(&mut layers);
     Ok(layers)
 }
 
-fn tiled(mut layers: Layers, places: &Places, target: &Target) -> Result<Layers, CompileError> {
-    let cached = places.taken.get(&Memory::Weight).copied().unwrap_or(0);
-    tile(&mut layers, target, target.weight - cached)?;
-    Ok(layers)
+/// Layers in the fastest order that fits the memories, and where their values lie.
+fn ordered(
+    graph: &Graph,
+    step: &StepParams,
+    target: &Target,
+) -> Result<(Layers, Places), CompileError> {
+    let fused = fused(graph, step, target)?;
+    let mut shortcuts = shortcuts(&fused);
+    loop {
+        let mut layers = fused.clone();
+        let blocks = order(&mut layers, &shortcuts);
+        let overflow = match allocate(&layers, target) {
+            Ok(places) => return Ok((layers, places)),
+            Err(overflow) => overflow,
+        };
+        // the block in which it is, or else any other, takes less
+        let inside = blocks.iter().map(|b| b.contains(&overflow.layer));
+        let mut candidates: Vec<_> = shortcuts.iter_mut().zip(inside).collect();
+        candidates.sort_by_key(|(_, inside)| !inside);
+        if !candidates.into_iter().any(|(s, _)| s.reduce()) {
+            return Err(overflow.error);
+        }
+    }
 }
 
 impl Compiled {
@@ -212,6 +221,27 @@ impl Compiled {
         sampling: &[Step],
     ) -> Result<Vec<u8>, CompileError> {
         self.record_layout.encode(steps, sampling)
+    }
+
+    /// Bytes that each pass loads from DDR.
+    #[must_use]
+    pub fn bytes_per_pass(&self) -> usize {
+        let body = self.program.iter().skip_while(|d| !d.common.first);
+        let body = body.take_while(|d| !matches!(d.op, Op::Loop(_)));
+        let bytes = |d: &Descriptor| match d.op {
+            Op::Load(load) => {
+                let word = match Space::from_value(load.space) {
+                    Some(Space::Weight) => self.target.weight_bytes(),
+                    Some(Space::Weight4) => self.target.weight_bytes() / 2,
+                    Some(Space::Stream) => 2 * self.target.shape.outputs,
+                    Some(Space::State) => 16,
+                    _ => 8,
+                };
+                load.words as usize * word
+            }
+            _ => 0,
+        };
+        body.map(bytes).sum()
     }
 
     /// First word of a stream in the stream memory; none for a tensor that is no stream.
