@@ -164,7 +164,7 @@ pub fn stage(source: &Source, target: &Target, stage: Stage) -> Result<String, C
         return Err(CompileError::mismatch("there is no step"));
     };
     match stage {
-        Stage::Lower => Ok(lower(source.graph, first, target.shape)?.to_string()),
+        Stage::Lower => Ok(lower(source.graph, first, target)?.to_string()),
         Stage::Fuse => Ok(fused(source.graph, first, target)?.to_string()),
         Stage::Order => Ok(ordered(source.graph, first, target)?.0.to_string()),
         Stage::Tile => Ok(compile(source, target)?.layers.to_string()),
@@ -173,7 +173,7 @@ pub fn stage(source: &Source, target: &Target, stage: Stage) -> Result<String, C
 }
 
 fn fused(graph: &Graph, step: &StepParams, target: &Target) -> Result<Layers, CompileError> {
-    let mut layers = lower(graph, step, target.shape)?;
+    let mut layers = lower(graph, step, target)?;
     fuse(&mut layers);
     Ok(layers)
 }

@@ -16,7 +16,7 @@ use crate::layer::{
     AttentionWork, ConvWork, Dest, Lanes, Layer, Layers, NormWork, OperandForm, PrepKind, PrepWork,
     StreamForm, Work,
 };
-use crate::target::Shape;
+use crate::target::{Shape, Target};
 
 /// Channels of one state word.
 const STATE_CHANNELS: usize = 4;
@@ -25,11 +25,12 @@ const STATE_CHANNELS: usize = 4;
 ///
 /// # Errors
 /// [`CompileError::Unsupported`] for what no operation does.
-pub fn lower(graph: &Graph, step: &StepParams, shape: Shape) -> Result<Layers, CompileError> {
+pub fn lower(graph: &Graph, step: &StepParams, target: &Target) -> Result<Layers, CompileError> {
     let mut lowering = Lowering {
         graph,
         step,
-        shape,
+        shape: target.shape,
+        keys: target.keys,
         layers: Layers {
             list: vec![],
             operands: BTreeMap::new(),
@@ -61,6 +62,7 @@ struct Lowering<'a> {
     graph: &'a Graph,
     step: &'a StepParams,
     shape: Shape,
+    keys: usize,
     layers: Layers,
 }
 
@@ -111,6 +113,11 @@ impl Lowering<'_> {
             Op::Attention(attention) => {
                 let heads = attention.heads;
                 let info = &self.graph.tensors[node.output];
+                let pixels = info.height * info.width;
+                if pixels > self.keys {
+                    let what = format!("attention over {pixels} pixels, at most {}", self.keys);
+                    return Err(CompileError::unsupported(&node.name, what));
+                }
                 let lanes = padded_heads(heads, info.channels / heads, self.shape.inputs);
                 let head_blocks = lanes.len() / self.shape.inputs / heads;
                 let form = OperandForm {
@@ -133,7 +140,7 @@ impl Lowering<'_> {
                         output: node.output,
                         heads,
                         head_blocks,
-                        pixels: info.height * info.width,
+                        pixels,
                     }),
                 );
             }

@@ -78,6 +78,8 @@ pub struct Target {
     pub sums: usize,
     /// Words of the state memory.
     pub state: usize,
+    /// Keys (pixels) that an attention may have: room for the logits of a query.
+    pub keys: usize,
 }
 
 impl Target {
@@ -104,6 +106,7 @@ impl Target {
         affine: 2048,
         sums: 4096,
         state: 4096,
+        keys: 256,
     };
 
     /// For tests of the RTL: the smallest array, memories for 32x32 pixels and up to 128 channels.
@@ -121,6 +124,7 @@ impl Target {
         affine: 1024,
         sums: 2048,
         state: 1024,
+        keys: 1024,
     };
 
     /// All targets.

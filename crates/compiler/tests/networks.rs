@@ -195,3 +195,33 @@ fn what_does_not_fit_is_named() {
     ];
     insta::assert_snapshot!(messages.join("\n"));
 }
+
+#[test]
+fn an_attention_has_as_many_keys_as_the_target_has_room_for() {
+    let model = random_model(
+        r#"{"sample_size": 8, "block_out_channels": [8], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
+        "norm_num_groups": 2}"#,
+        1,
+        false,
+    );
+    let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
+    let source = Source {
+        graph: &model.graph,
+        nodes: &model.nodes,
+        steps: &steps,
+        sampling: &sampling,
+    };
+    let of = |keys| {
+        let target = Target {
+            keys,
+            ..Target::SMALL
+        };
+        compile(&source, &target).map(|_| ())
+    };
+    assert_eq!(of(64), Ok(()));
+    assert_eq!(
+        of(63).expect_err("too many").to_string(),
+        "mid_block.attentions.0.attention: attention over 64 pixels, at most 63"
+    );
+}
