@@ -86,7 +86,8 @@ module attention_ctrl
   logic [TileWidth-1:0] last_tile_q;
   logic [BlockWidth-1:0] last_block_q;
   logic [O-1:0] last_keys_q;
-  logic [7:0] value_tiles_q;
+  logic [AddrWidth-1:0] last_group_q;
+  logic [7:0] last_head_q, last_dblock_q, last_value_tile_q;
   logic refused_q;
 
   logic [PixelWidth-1:0] last_pixel;  // number of the last one
@@ -143,7 +144,10 @@ module attention_ctrl
     last_tile_q <= TileWidth'(last_pixel >> $clog2(O));
     last_block_q <= BlockWidth'(last_pixel >> $clog2(I));
     for (int unsigned o = 0; o < O; o++) last_keys_q[o] <= o <= 32'(last_pixel[$clog2(O)-1:0]);
-    value_tiles_q <= 8'((9'(desc_q.head_blocks) + 9'(O / I - 1)) >> SubShift);
+    last_group_q <= AddrWidth'(last_pixel >> RowWidth);
+    last_head_q <= desc_q.heads - 8'd1;
+    last_dblock_q <= desc_q.head_blocks - 8'd1;
+    last_value_tile_q <= (desc_q.head_blocks - 8'd1) >> SubShift;
   end
 
   logic clear;
@@ -165,10 +169,10 @@ module attention_ctrl
   logic [AddrWidth-1:0] qk_group_q, ev_group_q;
   logic qk_left_q, ev_set_q;
   logic qk_head_end, ev_head_end, qk_all, ev_all;
-  assign qk_head_end = qk_group_q == rows_q - 1'b1;
-  assign ev_head_end = ev_group_q == rows_q - 1'b1;
-  assign qk_all = qk_head_end && qk_head_q == desc_q.heads - 8'd1;
-  assign ev_all = ev_head_end && ev_head_q == desc_q.heads - 8'd1;
+  assign qk_head_end = qk_group_q == last_group_q;
+  assign ev_head_end = ev_group_q == last_group_q;
+  assign qk_all = qk_head_end && qk_head_q == last_head_q;
+  assign ev_all = ev_head_end && ev_head_q == last_head_q;
 
   // logits: key tile, block of channels
   logic [TileWidth-1:0] key_tile_q;
@@ -176,7 +180,7 @@ module attention_ctrl
   logic [AddrWidth-1:0] query_q, query_group_q, key_q, key_head_q;
   logic block_first, block_last, qk_step, qk_end;
   assign block_first = block_q == '0;
-  assign block_last = block_q == desc_q.head_blocks - 8'd1;
+  assign block_last = block_q == last_dblock_q;
   assign qk_step = work_q == Logits;
   assign qk_end = qk_step && block_last && key_tile_q == last_tile_q;
 
@@ -190,7 +194,7 @@ module attention_ctrl
   assign ev_first = key_block_q == '0;
   assign ev_last = key_block_q == last_block_q;
   assign ev_step = work_q == Values && weights_q != '0 && (!ev_first || free_q != '0);
-  assign ev_end = ev_step && ev_last && value_tile_q == value_tiles_q - 8'd1;
+  assign ev_end = ev_step && ev_last && value_tile_q == last_value_tile_q;
 
   logic two_q;  // the first group's logits are summed: from the second on the array alternates
   always_ff @(posedge clk_i) begin
@@ -383,8 +387,9 @@ module attention_ctrl
     .rst_ni,
     .start_i(start_q),
     .stop_i(state_q == Flush),
-    .heads_i(desc_q.heads),
-    .blocks_i(desc_q.head_blocks),
+    .last_head_i(last_head_q),
+    .last_group_i(last_group_q),
+    .last_block_i(last_dblock_q),
     .rows_i(rows_q),
     .last_row_i(last_row_q),
     .dest_i(desc_q.dest),

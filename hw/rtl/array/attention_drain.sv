@@ -17,10 +17,11 @@ module attention_drain
   // begin; everything below stays as it is until the last group is written. With stop_i only what has begun is written.
   input logic                 start_i,
   input logic                 stop_i,
-  input logic [          7:0] heads_i,
-  input logic [          7:0] blocks_i,    // of I channels of a head
-  input logic [AddrWidth-1:0] rows_i,      // groups of queries
-  input logic [ RowWidth-1:0] last_row_i,  // last query of the last group
+  input logic [          7:0] last_head_i,
+  input logic [AddrWidth-1:0] last_group_i,  // of queries
+  input logic [          7:0] last_block_i,  // of I channels of a head
+  input logic [ RowWidth-1:0] last_row_i,    // last query of the last group
+  input logic [AddrWidth-1:0] rows_i,        // of the operand memory a block: groups
   input logic [AddrWidth-1:0] dest_i,
   input logic signed [  15:0] gain_i,
 
@@ -66,9 +67,9 @@ module attention_drain
   logic room_q;
   logic go, row_end, block_end, sub_end, tile_end, group_last;
   assign go = tiles_q != '0 && ready_i && room_q && !stop_i;
-  assign group_last = group_q == rows_i - 1'b1;
+  assign group_last = group_q == last_group_i;
   assign row_end = row_q == (group_last ? last_row_i : RowWidth'(P - 1));
-  assign block_end = block_q == blocks_i - 8'd1;
+  assign block_end = block_q == last_block_i;
   assign sub_end = sub_q == SubWidth'(SubMax) || block_end;
   assign tile_end = go && row_end && sub_end;
   assign tile_o = tile_end;
@@ -86,7 +87,7 @@ module attention_drain
       left_q  <= start_i;
     end else begin
       tiles_q <= tiles_q + (TileWidth + 1)'(we_i) - (TileWidth + 1)'(tile_end);
-      if (group_o && group_last && head_q == heads_i - 8'd1) left_q <= 1'b0;
+      if (group_o && group_last && head_q == last_head_i) left_q <= 1'b0;
     end
     if (start_i) begin
       in_q <= '0;

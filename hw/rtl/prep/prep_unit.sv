@@ -166,7 +166,7 @@ module prep_unit
   end
 
   // Sizes of the result, by one multiplier used twice: columns x rows, then blocks x rows of the operand memory.
-  logic [12:0] columns_q, lines_q;
+  logic [12:0] columns_q, lines_q, last_column_q;
   logic [AddrWidth-1:0] factor_q, pixels_q, rows_q, plane_offset_q;
   logic [15:0] count_q;
   logic [39:0] product1_q, product2_q;
@@ -178,6 +178,7 @@ module prep_unit
     end else if (!sized) begin
       size_step_q <= size_step_q + 4'd1;
     end
+    last_column_q <= columns_q - 13'd1;
     product1_q <= factor_q * count_q;
     product2_q <= product1_q;
     if (size_step_q == 4'd0) begin
@@ -230,7 +231,7 @@ module prep_unit
       .go_i(walk_go_q),
       .busy_o(walk_busy),
       .desc_i(desc_q),
-      .columns_i(columns_q),
+      .last_column_i(last_column_q),
       .pixels_i(pixels_q),
       .rows_i(rows_q),
       .plane_offset_i(plane_offset_q),

@@ -29,7 +29,7 @@ module prep_walk
     // verilator lint_off UNUSEDSIGNAL  // waits and fields of other parts of the unit
     input prep_desc_t            desc_i,
     // verilator lint_on UNUSEDSIGNAL
-    input logic [12:0]           columns_i,       // of the result
+    input logic [12:0]           last_column_i,   // of the result
     input logic [AddrWidth-1:0]  pixels_i,        // of the result
     input logic [AddrWidth-1:0]  rows_i,          // of the operand memory a block: ceil(pixels / P)
     input logic [AddrWidth-1:0]  plane_offset_i,  // rows from the high plane to the low one
@@ -72,36 +72,36 @@ module prep_walk
   logic odd_q, odd_group_q;  // row of the result
   logic [AddrWidth-1:0] source_q, source_group_q;  // first source pixel of the row that is read
   logic [AddrWidth-1:0] left_q, left_group_q;  // pixels from this one on
+  logic pixels_end_q, end_group_q;  // it is the last one
   logic [AddrWidth-1:0] number_q;  // of the pixel; kind 4
 
   // the block of I channels, and the first one of the word
   logic [15:0] channels_q, channels_word_q;  // from this block on
+  logic block_last_q, block_last_word_q, block_last_a_q, block_last_b_q;  // no more than I
   logic [EntryWidth-1:0] affine_q, affine_word_q, affine_b_q;
   logic [AddrWidth-1:0] row_q, row_word_q, row_group_q;
   logic [AddrWidth-1:0] word_q;  // address of pixel 0
   logic [AddrWidth-1:0] dest_q;  // kind 4: word of pixel 0
 
-  logic quarter_end, plane_end, block_last, select_last, pixels_end, pixel_last;
+  logic quarter_end, plane_end, select_last, pixel_last;
   logic select_step, pixel_step, word_step, stream_step, group_step, finish;
   assign quarter_end = !mean || quarter_q == 2'd3;
   assign plane_end = quarter_end && (!planes || low_q);
-  assign block_last = channels_q <= 16'(I);
-  assign select_last = select_q == SelWidth'(SelMax) || (!to_stream && block_last);
-  assign pixels_end = left_q == AddrWidth'(1);
-  assign pixel_last = pixels_end || (!to_stream && lane_q == BankWidth'(P - 1));
-  assign select_step = plane_end && (!to_stream || pixels_end);
+  assign select_last = select_q == SelWidth'(SelMax) || (!to_stream && block_last_q);
+  assign pixel_last = pixels_end_q || (!to_stream && lane_q == BankWidth'(P - 1));
+  assign select_step = plane_end && (!to_stream || pixels_end_q);
   assign pixel_step = plane_end && (to_stream || select_last);
   assign word_step = plane_end && select_last && pixel_last;
-  assign stream_step = word_step && block_last;
+  assign stream_step = word_step && block_last_q;
   assign group_step = stream_step && (second_q || !has_b);
-  assign finish = group_step && pixels_end;
+  assign finish = group_step && pixels_end_q;
 
   // the pixel behind this one
   logic row_end;
   logic [12:0] x_next;
   logic odd_next;
   logic [AddrWidth-1:0] source_next;
-  assign row_end = x_q == columns_i - 13'd1;
+  assign row_end = x_q == last_column_i;
   assign x_next = row_end ? '0 : x_q + 13'd1;
   assign odd_next = odd_q ^ row_end;
   always_comb begin
@@ -111,19 +111,23 @@ module prep_walk
   end
 
   logic [15:0] channels_next;
+  logic block_last_next;
   logic [EntryWidth-1:0] affine_next;
   logic [AddrWidth-1:0] row_next;
   always_comb begin
     if (group_step) begin
       channels_next = desc_i.channels_a;
+      block_last_next = block_last_a_q;
       affine_next = desc_i.affine;
       row_next = row_group_q + 1'b1;
     end else begin
-      channels_next = block_last ? '0 : channels_q - 16'(I);
+      channels_next = block_last_q ? '0 : channels_q - 16'(I);
+      block_last_next = channels_q <= 16'(2 * I);
       affine_next = affine_q + EntryWidth'(I);
       row_next = row_q + rows_i;
       if (stream_step) begin
         channels_next = desc_i.channels_b;
+        block_last_next = block_last_b_q;
         affine_next = affine_b_q;
       end
     end
@@ -154,9 +158,15 @@ module prep_walk
       source_group_q <= '0;
       left_q <= pixels_i;
       left_group_q <= pixels_i;
+      pixels_end_q <= pixels_i == AddrWidth'(1);
+      end_group_q <= pixels_i == AddrWidth'(1);
       number_q <= '0;
       channels_q <= desc_i.channels_a;
       channels_word_q <= desc_i.channels_a;
+      block_last_q <= desc_i.channels_a <= 16'(I);
+      block_last_word_q <= desc_i.channels_a <= 16'(I);
+      block_last_a_q <= desc_i.channels_a <= 16'(I);
+      block_last_b_q <= desc_i.channels_b <= 16'(I);
       affine_q <= desc_i.affine;
       affine_word_q <= desc_i.affine;
       affine_b_q <= desc_i.affine + desc_i.channels_a;
@@ -175,6 +185,7 @@ module prep_walk
           odd_q <= odd_group_q;
           source_q <= source_group_q;
           left_q <= left_group_q;
+          pixels_end_q <= end_group_q;
           number_q <= '0;
         end else begin
           lane_q <= lane_q + 1'b1;  // ends at P - 1, a power of two less one, but for the last group
@@ -182,6 +193,7 @@ module prep_walk
           odd_q <= odd_next;
           source_q <= source_next;
           left_q <= left_q - 1'b1;
+          pixels_end_q <= left_q == AddrWidth'(2);
           number_q <= number_q + 1'b1;
         end
       end
@@ -190,22 +202,26 @@ module prep_walk
         odd_group_q <= odd_next;
         source_group_q <= source_next;
         left_group_q <= left_q - 1'b1;
+        end_group_q <= left_q == AddrWidth'(2);
         row_group_q <= row_group_q + 1'b1;
       end
       if (select_step) begin
         select_q <= select_last ? '0 : select_q + 1'b1;
         if (select_last && !word_step) begin
           channels_q <= channels_word_q;
+          block_last_q <= block_last_word_q;
           affine_q <= affine_word_q;
           row_q <= row_word_q;
         end else begin
           channels_q <= channels_next;
+          block_last_q <= block_last_next;
           affine_q <= affine_next;
           row_q <= row_next;
         end
       end
       if (word_step) begin
         channels_word_q <= channels_next;
+        block_last_word_q <= block_last_next;
         affine_word_q <= affine_next;
         row_word_q <= row_next;
         dest_q <= dest_q + desc_i.plane_dest;
@@ -244,11 +260,11 @@ module prep_walk
     first1_q <= quarter_q == '0;
     last1_q <= quarter_end;
     group1_q <= group_step && !to_stream;
-    block1_q <= plane_end && pixels_end;
+    block1_q <= plane_end && pixels_end_q;
     affine1_q <= affine_q;
     select1_q <= select_q;
     bank1_q <= lane_q;
-    lanes1_q <= block_last ? channels_q[LanesWidth-1:0] : LanesWidth'(I);
+    lanes1_q <= block_last_q ? channels_q[LanesWidth-1:0] : LanesWidth'(I);
 
     addr_o <= word1_q + pixel1_q;
     dest_o <= dest1_q + offset1_q;
