@@ -57,13 +57,13 @@ module norm_unit
 
   state_e state_q;
   norm_desc_t desc_q;
-  logic take, start, head_ready, wrong, group_wrong, settled, stopping_q, error_q;
+  logic take, start, head_ready, wrong_q, group_wrong, settled, stopping_q, error_q;
   logic failed_q;  // a group was wrong: its error is told once
 
   assign desc_ready_o = state_q == StateIdle;
   assign take = desc_valid_i && desc_ready_o;
   // one cycle at the end of StateSetup, where nothing speaks against it
-  assign start = state_q == StateSetup && head_ready && !wrong && !stopping_q;
+  assign start = state_q == StateSetup && head_ready && !wrong_q && !stopping_q;
   assign done_o = state_q == StateDone;
   assign error_o = error_q;
   assign error_code_o = ErrorField;
@@ -86,7 +86,7 @@ module norm_unit
             state_q <= StateRun;
           end else if (head_ready) begin
             state_q <= StateDone;
-            error_q <= wrong;
+            error_q <= wrong_q;
           end
         end
         StateRun: begin
@@ -153,20 +153,23 @@ module norm_unit
   logic [5:0] param_owed_q;  // reads under way; no memory takes 63 cycles
   logic [1:0] head_left_q, head_got_q;
   norm_head_t head_q;
-  logic param_granted, channel_valid, channel_taken;
+  logic [1:0] head_late_q;  // the head is there, and checked
+  logic param_granted, channel_valid, channel_taken, head_wrong;
   norm_channel_t channel;
 
   assign param_req_o = head_left_q != '0 || (param_left_q != '0 && param_places_q != '0);
   assign param_addr_o = param_addr_q;
   assign param_granted = param_req_o && param_gnt_i;
-  assign head_ready = head_got_q == 2'd2;
-  assign wrong = range_wrong_q || head_q.exponent < -8'sd16 || head_q.exponent > 8'sd24
+  assign head_ready = head_late_q[1];
+  assign head_wrong = head_q.exponent < -8'sd16 || head_q.exponent > 8'sd24
       || head_q.gap_a > 8'd7 || head_q.gap_b > 8'd7 || head_q.reserved_88 != '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       head_left_q <= '0;
       head_got_q <= '0;
+      head_late_q <= '0;
+      wrong_q <= 1'b0;
       param_left_q <= '0;
       param_places_q <= ParamCount'(ParamDepth);
       param_owed_q <= '0;
@@ -174,6 +177,8 @@ module norm_unit
       // so late that the range is known when the head is
       if (setup_q[5]) head_left_q <= 2'd2;
       else if (head_left_q != '0 && param_granted) head_left_q <= head_left_q - 1'b1;
+      head_late_q <= take ? '0 : {head_late_q[0], head_got_q == 2'd2};
+      wrong_q <= range_wrong_q || head_wrong;
       if (take) head_got_q <= '0;
       else if (state_q == StateSetup && param_rvalid_i) head_got_q <= head_got_q + 1'b1;
 
