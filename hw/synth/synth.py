@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Synthesises the blocks of the accelerator with Yosys and prints what they cost.
+
+    python hw/synth/synth.py                      every block, the ZU9EG's parameters
+    python hw/synth/synth.py norm_unit prep_unit  these alone
+    python hw/synth/synth.py --build small        the small build
+    python hw/synth/synth.py --output FOLDER      report.json and report.md go there
+
+Needs `pyosys` from PyPI (0.70), whose `read_slang` reads the sources. A block is synthesised out of context, flat, by
+`synth_xilinx -family xcup`; netlist.py then counts its cells and the levels of logic of its deepest paths, and checks rules. A rule
+that is broken ends the run with status 1: a latch, an asynchronous reset, a combinational loop, a DSP with logic at an
+input that is in no register, or a cell that netlist.py does not know.
+
+No figure here is a clock: Yosys has no timing of UltraScale+. Yosys leaves the output registers of block RAMs, and most pipeline registers
+of multipliers that it infers, in fabric; a vendor's tool takes them in.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import netlist
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+ARRAY = {"zu9eg": {"P": 8, "O": 32, "I": 16}, "small": {"P": 4, "O": 8, "I": 8}}
+TARGET = {"zu9eg": "target_pkg::Zu9eg", "small": "target_pkg::Small"}
+
+# What the device has (Zynq UltraScale+ ZU9EG, AMD DS891).
+DEVICE = {"dsp": 2520, "bram36": 912, "lut": 274080, "ff": 548160}
+
+
+def blocks(build):
+    """Top module and parameters of each block."""
+    shape = ARRAY[build]
+    state = {"zu9eg": 4096, "small": 1024}[build]
+    return {
+        "array_unit": {**shape, "Primitive": 1},
+        "prep_unit": shape,
+        "norm_unit": {},
+        "sample_unit": {"O": shape["O"], "StateDepth": state},
+        "dma_unit": {"O": shape["O"], "I": shape["I"]},
+        "control": shape,
+        "memory_system": {"T": TARGET[build]},
+    }
+
+
+def sources(top):
+    """Arguments that find a module: packages, then folders to look in."""
+    rtl = ROOT / "hw/rtl"
+    packages = sorted((rtl / "pkg").glob("*.sv"))
+    folders = [f for f in sorted(rtl.iterdir()) if f.is_dir() and f.name != "pkg"]
+    file = next((f / f"{top}.sv" for f in folders if (f / f"{top}.sv").exists()), None)
+    if file is None:
+        sys.exit(f"no module {top} under {rtl}")
+    arguments = [str(p) for p in order(packages)] + [str(file)]
+    for folder in folders:
+        arguments += ["-y", str(folder)]
+    return arguments + ["-Y", ".sv"]
+
+
+def order(packages):
+    """Packages behind those that they name."""
+    texts = {p: p.read_text() for p in packages}
+    done = []
+    while texts:
+        ready = [p for p in texts if not any(f"{q.stem}::" in texts[p] for q in texts if q != p)]
+        if not ready:
+            sys.exit("packages name each other in a circle")
+        done += ready
+        for p in ready:
+            del texts[p]
+    return done
+
+
+def child(top, parameters, output):
+    """In a process of its own: Yosys ends it where it finds an error."""
+    from pyosys import libyosys as ys
+
+    design = ys.Design()
+    # the cells that the sources name themselves stand in this folder; synth_xilinx has its own of the same names
+    arguments = ["--blackboxed-module", "DSP48E2", "-y", str(ROOT / "hw/synth"), "-D", "DIFFUSER_DSP48E2", "--top", top]
+    for name, value in parameters.items():
+        arguments += ["-G", f"{name}={value}"]
+    ys.run_pass("read_slang " + " ".join(arguments + sources(top)), design)
+    ys.run_pass("delete A:blackbox A:whitebox", design)
+    ys.run_pass(f"synth_xilinx -family xcup -top {top} -flatten -noiopad -noclkbuf", design)
+    ys.run_pass(f"write_json {output}", design)
+
+
+def run(top, parameters, folder):
+    """Synthesises and analyses one block; the error's last lines where it fails."""
+    begin = time.monotonic()
+    output = folder / f"{top}.json"
+    log = folder / f"{top}.log"
+    with log.open("w") as file:
+        command = [sys.executable, __file__, "--child", top, json.dumps(parameters), str(output)]
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+    if code != 0 or not output.exists():
+        lines = [line for line in log.read_text().splitlines() if line.strip()]
+        return {"error": "\n".join(lines[-6:])}
+    modules = json.loads(output.read_text())["modules"]
+    result = netlist.analyse(modules[top])
+    result["parameters"] = parameters
+    result["seconds"] = round(time.monotonic() - begin)
+    return result
+
+
+def broken(result):
+    return {rule: value for rule, value in result.get("rules", {}).items() if value}
+
+
+def markdown(results, build):
+    lines = [
+        f"# Synthesis of the {build} build",
+        "",
+        "Made by `python hw/synth/synth.py`; what the figures mean, and what they do not, stands at its head.",
+        "",
+        f"| block | DSP48E2 | BRAM36 | LUT | of these memory | FF | levels | ends deeper than {netlist.MAX_LEVELS} | longest carry |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    total = dict.fromkeys(DEVICE, 0)
+    for name, result in results.items():
+        if "error" in result:
+            lines.append(f"| `{name}` | failed | | | | | | | |")
+            continue
+        r = result["resources"]
+        for key in total:
+            total[key] += r[key]
+        lines.append(
+            f"| `{name}` | {r['dsp']:,} | {r['bram36']:g} | {r['lut']:,} | {r['lut_memory']:,} | {r['ff']:,} "
+            f"| {result['levels']} | {result['ends_over']:,} of {result['ends']:,} | {result['longest_carry']} |")
+    lines.append(f"| sum | {total['dsp']:,} | {total['bram36']:g} | {total['lut']:,} | | {total['ff']:,} | | | |")
+    if build == "zu9eg":
+        parts = {key: f"{100 * total[key] / DEVICE[key]:.0f} %" for key in DEVICE}
+        lines.append(f"| of the ZU9EG | {parts['dsp']} | {parts['bram36']} | {parts['lut']} | | {parts['ff']} | | | |")
+    lines += ["", "Levels: LUTs and carry chains between registers on the deepest path, by name:", ""]
+    for name, result in results.items():
+        for path in result.get("paths", [])[:3]:
+            lines.append(f"- `{name}` {path['levels']}: `{path['from']}` to `{path['to']}`")
+    lines += ["", "Rules (latches, asynchronous resets, combinational loops, DSPs with unregistered inputs or outputs, unknown cells):", ""]
+    for name, result in results.items():
+        if "error" in result:
+            lines.append(f"- `{name}`: not synthesised")
+        else:
+            wrong = broken(result)
+            lines.append(f"- `{name}`: " + (", ".join(f"{rule} {value}" for rule, value in wrong.items()) or "kept"))
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Synthesises the blocks of the accelerator with Yosys.")
+    parser.add_argument("block", nargs="*", help="blocks, all where none is named")
+    parser.add_argument("--build", choices=ARRAY, default="zu9eg")
+    parser.add_argument("--output", type=pathlib.Path, help="folder for report.json and report.md")
+    parser.add_argument("--jobs", type=int, default=1, help="blocks at a time")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for netlists and logs, else they are temporary")
+    arguments = parser.parse_args()
+
+    known = blocks(arguments.build)
+    names = arguments.block or list(known)
+    for name in names:
+        if name not in known:
+            parser.error(f"no block {name}; there are {', '.join(known)}")
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or pathlib.Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            futures = {name: pool.submit(run, name, known[name], folder) for name in names}
+            results = {}
+            for name, future in futures.items():
+                results[name] = future.result()
+                state = results[name].get("error") or f"{results[name]['seconds']} s"
+                print(f"{name}: {state}", file=sys.stderr)
+
+    report = markdown(results, arguments.build)
+    print(report)
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "report.md").write_text(report)
+        (arguments.output / "report.json").write_text(json.dumps(results, indent=1) + "\n")
+    failed = [name for name, result in results.items() if "error" in result or broken(result)]
+    if failed:
+        sys.exit(f"rules broken or not synthesised: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        child(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4])
+    else:
+        main()
