@@ -48,6 +48,7 @@ macro_rules! compare {
             s.sums,
             s.state,
         ];
+        assert_eq!(top.keys_o() as usize, t.keys, "keys of an attention");
         assert_eq!(
             rtl,
             compiler,

@@ -12,7 +12,8 @@ module target_values #(
   output int unsigned param_o,
   output int unsigned affine_o,
   output int unsigned sums_o,
-  output int unsigned state_o
+  output int unsigned state_o,
+  output int unsigned keys_o
 );
 
   localparam target_pkg::target_t T = target_pkg::target(Target);
@@ -27,5 +28,6 @@ module target_values #(
   assign affine_o = T.Affine;
   assign sums_o = T.Sums;
   assign state_o = T.State;
+  assign keys_o = T.Keys;
 
 endmodule
