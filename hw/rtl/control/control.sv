@@ -143,6 +143,7 @@ module control
   entry_t push_entry;
   logic idle_q, at_end, sequencer_fault;
   error_e sequencer_code;
+  logic [23:0] fault_index;
 
   assign stopped = state_q != Run;
 
@@ -190,6 +191,7 @@ module control
     .end_o(at_end),
     .fault_o(sequencer_fault),
     .fault_code_o(sequencer_code),
+    .fault_index_o(fault_index),
     .index_o(sequencer_index),
     .step_o(step)
   );
@@ -297,7 +299,7 @@ module control
 
   always_comb begin
     fault_now = 1'b1;
-    fault = '{descriptor: sequencer_index, who: UnitSequencer, code: sequencer_code};
+    fault = '{descriptor: fault_index, who: UnitSequencer, code: sequencer_code};
     if (complaint_q != '0) begin
       for (int u = NumUnits - 1; u >= 0; u--) begin
         if (complaint_q[u]) begin
@@ -312,6 +314,7 @@ module control
       fault = '{descriptor: '0, who: UnitSequencer, code: ErrorRegister};
     end else if (overdue_q) begin
       fault.code = ErrorTimeout;
+      fault.descriptor = sequencer_index;
       for (int u = NumUnits - 1; u >= 0; u--) begin
         if (running[u]) begin
           fault.descriptor = running_index[u];
@@ -330,7 +333,7 @@ module control
   logic drained_q;
   logic [4:0] bad_q;
 
-  assign run_start = state_q == Judge && !fault_now && !soft_reset;
+  assign run_start = state_q == Judge && !register_fault_q && !soft_reset;
   assign take = state_q == Idle && start;
   assign clear = take || (state_q == Idle && soft_reset) || (state_q == Finish && resetting_q);
   assign raise_done = state_q == Finish && !resetting_q && !faulted_q;

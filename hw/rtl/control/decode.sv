@@ -1,6 +1,6 @@
 // Checks a descriptor: opcode, reserved bits, ranges, and the rules between fields that bits alone decide.
 //
-// One register: the verdict on what stood at the input in a cycle is there in the next. What needs a memory's depth, a
+// Two registers: the verdict on what stood at the input in a cycle is there two cycles later. What needs a memory's depth, a
 // division or a look at parameters is left to the units and the memory system.
 module decode
   import diffuser_isa_pkg::*;
@@ -29,11 +29,14 @@ module decode
 
   // verilator lint_on UNUSEDSIGNAL
 
-  // A stage of one register: each part of the check by itself, for every operation at once.
+  // The first register: each part of the check by itself, for every operation at once.
   logic known_q, common_ok_q, chain_ok_q, no_waits_q;
   logic end_q, loop_q, load_q, store_q, norm_q, prep_q, conv_q, attention_q, sample_q;
-  logic [8:0] clean_q, range_q;  // reserved bits zero; fields in range, `end` first
-  logic load_rule_q, prep_rule_q, conv_rule_q;
+  // reserved bits zero, by quarters of the descriptor; fields in range; `end` first
+  logic [8:0][3:0] clean_q;
+  logic [8:0] range_q;
+  logic load_rule_q, conv_rule_q;
+  logic [5:0] prep_rules_q;
   logic waits_ok;
 
   // The count of a unit that is not named is 0.
@@ -44,18 +47,20 @@ module decode
       && (common.waits[UnitSample] || common.wait_sample == '0);
 
   // verilator lint_off UNUSEDSIGNAL
-  function automatic logic prep_rule(prep_desc_t d);
+  function automatic logic [5:0] prep_rules(prep_desc_t d);
     logic norm, copy, state, mean;
     norm = d.kind == 3'd0;
     state = d.kind == 3'd3;
     copy = d.kind == 3'd4;
     mean = d.resample == 2'd2;
-    return (!state || d.channels_a <= 16'd4)
-        && (norm || (d.channels_b == '0 && !d.silu && d.affine == '0))
-        && (copy || (!d.sums && d.plane_dest == '0))
-        && (d.sums || d.sums_base == '0)
-        && (d.channels_b != '0 || (d.stream_b == '0 && d.plane_b == '0))
-        && (!mean || (!d.width[0] && !d.height[0]));
+    return {
+      !state || d.channels_a <= 16'd4,
+      norm || (d.channels_b == '0 && !d.silu && d.affine == '0),
+      copy || (!d.sums && d.plane_dest == '0),
+      d.sums || d.sums_base == '0,
+      d.channels_b != '0 || (d.stream_b == '0 && d.plane_b == '0),
+      !mean || (!d.width[0] && !d.height[0])
+    };
   endfunction
 
   function automatic logic conv_rule(conv_desc_t d);
@@ -65,6 +70,10 @@ module decode
   endfunction
 
   // verilator lint_on UNUSEDSIGNAL
+
+  function automatic logic [3:0] clean(logic [511:0] desc, logic [511:0] reserved);
+    for (int unsigned i = 0; i < 4; i++) clean[i] = (desc[128*i+:128] & reserved[128*i+:128]) == '0;
+  endfunction
 
   always_ff @(posedge clk_i) begin
     end_q <= common.opcode == OpcodeEnd;
@@ -81,15 +90,15 @@ module decode
     no_waits_q <= common.waits == '0;
     chain_ok_q <= !common.chain || (common.opcode == OpcodeConv && common.waits[UnitPrep]);
     clean_q <= {
-      (desc_i & SampleDescReserved) == '0,
-      (desc_i & AttentionDescReserved) == '0,
-      (desc_i & ConvDescReserved) == '0,
-      (desc_i & PrepDescReserved) == '0,
-      (desc_i & NormDescReserved) == '0,
-      (desc_i & StoreDescReserved) == '0,
-      (desc_i & LoadDescReserved) == '0,
-      (desc_i & LoopDescReserved) == '0,
-      (desc_i & EndDescReserved) == '0
+      clean(desc_i, SampleDescReserved),
+      clean(desc_i, AttentionDescReserved),
+      clean(desc_i, ConvDescReserved),
+      clean(desc_i, PrepDescReserved),
+      clean(desc_i, NormDescReserved),
+      clean(desc_i, StoreDescReserved),
+      clean(desc_i, LoadDescReserved),
+      clean(desc_i, LoopDescReserved),
+      clean(desc_i, EndDescReserved)
     };
     range_q <= {
       sample_desc_in_range(sample_desc_t'(desc_i)),
@@ -102,31 +111,36 @@ module decode
       2'b11
     };
     load_rule_q <= load.space != SpacePixel;
-    prep_rule_q <= prep_rule(prep);
+    prep_rules_q <= prep_rules(prep);
     conv_rule_q <= conv_rule(conv);
   end
 
-  logic [8:0] op;
+  // The second: what they say together.
+  logic [8:0] op, sound;
   logic rules;
 
   assign op = {sample_q, attention_q, conv_q, prep_q, norm_q, store_q, load_q, loop_q, end_q};
   assign rules = common_ok_q && chain_ok_q
       && (no_waits_q || !(end_q || loop_q))
-      && (load_rule_q || !load_q) && (prep_rule_q || !prep_q) && (conv_rule_q || !conv_q);
+      && (load_rule_q || !load_q) && ((&prep_rules_q) || !prep_q) && (conv_rule_q || !conv_q);
 
-  always_comb begin
-    if (!known_q) error_o = ErrorOpcode;
-    else if (!rules || (op & ~(clean_q & range_q)) != '0) error_o = ErrorField;
-    else error_o = ErrorNone;
+  for (genvar i = 0; i < 9; i++) begin : gen_sound
+    assign sound[i] = (&clean_q[i]) && range_q[i];
+  end
 
-    is_end_o = end_q;
-    is_loop_o = loop_q;
-    if (load_q || store_q) owner_o = UnitDma;
-    else if (norm_q) owner_o = UnitNorm;
-    else if (prep_q) owner_o = UnitPrep;
-    else if (conv_q || attention_q) owner_o = UnitArray;
-    else if (sample_q) owner_o = UnitSample;
-    else owner_o = UnitSequencer;
+  always_ff @(posedge clk_i) begin
+    if (!known_q) error_o <= ErrorOpcode;
+    else if (!rules || (op & ~sound) != '0) error_o <= ErrorField;
+    else error_o <= ErrorNone;
+
+    is_end_o <= end_q;
+    is_loop_o <= loop_q;
+    if (load_q || store_q) owner_o <= UnitDma;
+    else if (norm_q) owner_o <= UnitNorm;
+    else if (prep_q) owner_o <= UnitPrep;
+    else if (conv_q || attention_q) owner_o <= UnitArray;
+    else if (sample_q) owner_o <= UnitSample;
+    else owner_o <= UnitSequencer;
   end
 
 endmodule

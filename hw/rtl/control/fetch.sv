@@ -66,7 +66,7 @@ module fetch
   end
 
   assign ask = state_q == Running && !m_axi_arvalid_o && !beyond && left_q != '0
-      && free_q >= CountWidth'(MaxBeats) && !stop_i && !jump_i;
+      && free_q >= CountWidth'(MaxBeats) && !stop_i;
 
   always_ff @(posedge clk_i) begin
     if (ask) begin
@@ -171,10 +171,12 @@ module fetch
     end
   end
 
-  logic nothing_left;  // all that was asked for is consumed
+  logic nothing_left, beyond_q;
 
-  assign nothing_left = expected_q == '0 && held == '0 && part_q == 2'd0;
-  assign desc_valid_o = !dropping && (full_q || (beyond && nothing_left));
+  // an address that the bus does not have is an error once what stands before it is used up
+  assign nothing_left = beyond && !dropping && !full_q && expected_q == '0 && held == '0 && part_q == 2'd0;
+  always_ff @(posedge clk_i) beyond_q <= rst_ni && nothing_left;
+  assign desc_valid_o = !dropping && (full_q || beyond_q);
   assign desc_o = desc_q;
   assign desc_error_o = full_q ? error_q : 1'b1;
 

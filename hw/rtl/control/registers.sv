@@ -109,8 +109,10 @@ module registers
   assign settings_o = active_q;
   assign timeout_o = timeout_q;
   assign control = write && at(waddr_q, RegControlOffset) && wstrb_q[0];
-  assign start_o = control && wdata_q[RegControlStartLsb] && !wdata_q[RegControlResetLsb];
-  assign reset_o = control && wdata_q[RegControlResetLsb];
+  always_ff @(posedge clk_i) begin
+    start_o <= rst_ni && control && wdata_q[RegControlStartLsb] && !wdata_q[RegControlResetLsb];
+    reset_o <= rst_ni && control && wdata_q[RegControlResetLsb];
+  end
 
   // One word of the settings at its offset.
 `define SETTING(field, Name) \
@@ -220,7 +222,7 @@ module registers
   assign latch_read_bytes = read && at(raddr_q, RegReadBytesLowOffset);
 
   always_comb begin
-    unique case ({raddr_q, 2'b00})
+    unique case ({4'd0, raddr_q[5:0], 2'b00})  // higher ones are dropped below
       RegIdOffset: rdata = RegIdReset;
       RegVersionOffset: rdata = RegVersionReset;
       RegShapeOffset:
@@ -267,7 +269,7 @@ module registers
 
   always_ff @(posedge clk_i) begin
     if (!ar_full_q) raddr_q <= s_axil_araddr_i[11:2];
-    if (read) s_axil_rdata_o <= rdata;
+    if (read) s_axil_rdata_o <= raddr_q[9:6] == '0 ? rdata : '0;
     if (!rst_ni) begin
       ar_full_q <= 1'b0;
       s_axil_rvalid_o <= 1'b0;

@@ -1,7 +1,7 @@
 // Takes the program's descriptors in order, checks each, and puts it with the sums of its waits into its unit's queue;
 // executes `loop` and `end` itself.
 //
-// Six cycles a descriptor; `fetch` needs five to put one together.
+// Eight cycles a descriptor; `fetch` needs five to put one together.
 module sequencer
   import diffuser_isa_pkg::*;
   import control_pkg::*;
@@ -30,15 +30,18 @@ module sequencer
   output logic   end_o,  // level: `end` is reached and all before it has retired
   output logic   fault_o,  // pulse
   output error_e fault_code_o,
-  output logic [23:0] index_o,  // of the present descriptor; with fault_o, of the one at fault
+  output logic [23:0] fault_index_o,
+  output logic [23:0] index_o,  // of the present descriptor
   output logic [31:0] step_o
 );
 
-  typedef enum logic [2:0] {
+  typedef enum logic [3:0] {
     Halted,
     Settle,  // the index is new: a cycle to compare it with the length
     Next,
-    Check,
+    Check,  // three cycles for the checks
+    Check2,
+    Check3,
     Verdict,
     Sum,
     Push,
@@ -60,7 +63,10 @@ module sequencer
   loop_desc_t loop;
   // verilator lint_on UNUSEDSIGNAL
   error_e verdict;
-  logic is_end, is_loop, wrong, target_ok_q;
+  logic is_end, is_loop, wrong, wrong_q, target_ok_q;
+  logic fault;
+  error_e fault_code;
+  logic [23:0] fault_index;
   unit_e owner, owner_q;
 
   assign common = common_t'(desc_q);
@@ -87,28 +93,28 @@ module sequencer
     if (start_i) begin
       jump_o = 1'b1;
       jump_index_o = '0;
-    end else if (state_q == Verdict && !stop_i && !wrong && is_loop && more_q) begin
+    end else if (state_q == Verdict && !stop_i && !wrong_q && is_loop && more_q) begin
       jump_o = 1'b1;
     end
   end
 
   always_comb begin
-    fault_o = 1'b0;
-    fault_code_o = ErrorNone;
-    index_o = index_q[23:0];
+    fault = 1'b0;
+    fault_code = ErrorNone;
+    fault_index = index_q[23:0];
     if (!stop_i && state_q == Next) begin
       if (at_end_q) begin
-        fault_o = 1'b1;
-        fault_code_o = ErrorLength;
+        fault = 1'b1;
+        fault_code = ErrorLength;
       end else if (desc_valid_i && desc_error_i) begin
-        fault_o = 1'b1;
-        fault_code_o = ErrorRead;
+        fault = 1'b1;
+        fault_code = ErrorRead;
       end
-    end else if (!stop_i && state_q == Verdict && wrong) begin
-      fault_o = 1'b1;
-      fault_code_o = verdict == ErrorNone ? ErrorField : verdict;
+    end else if (!stop_i && state_q == Verdict && wrong_q) begin
+      fault = 1'b1;
+      fault_code = verdict == ErrorNone ? ErrorField : verdict;
       // A target without `first` is the loop's fault.
-      if (verdict == ErrorNone && !(is_loop && !target_ok_q)) index_o = loop_index_q;
+      if (verdict == ErrorNone && !(is_loop && !target_ok_q)) fault_index = loop_index_q;
     end
   end
 
@@ -118,6 +124,7 @@ module sequencer
   assign push_entry_o = '{sums: sums_q, index: index_q[23:0], step: step_q, desc: desc_q};
   assign end_o = state_q == End && idle_i;
   assign step_o = step_q;
+  assign index_o = index_q[23:0];
 
   always_ff @(posedge clk_i) begin
     if (state_q == Next) desc_q <= desc_i;
@@ -125,6 +132,9 @@ module sequencer
     more_q <= step_next_q < steps_i;
     at_end_q <= 32'(index_q) == length_i || index_q[24];
     target_ok_q <= {1'b0, loop.target} < index_q;
+    wrong_q <= wrong;
+    fault_code_o <= fault_code;
+    fault_index_o <= fault_index;
     if (state_q == Verdict) begin
       owner_q <= owner;
       if (is_loop) loop_index_q <= index_q[23:0];
@@ -135,6 +145,7 @@ module sequencer
   end
 
   always_ff @(posedge clk_i) begin
+    fault_o <= rst_ni && fault;
     if (!rst_ni) begin
       state_q <= Halted;
       index_q <= '0;
@@ -157,13 +168,15 @@ module sequencer
       unique case (state_q)
         Settle: state_q <= Next;
         Next: begin
-          if (fault_o) state_q <= Halted;
+          if (fault) state_q <= Halted;
           else if (desc_valid_i) state_q <= Check;
         end
-        Check: state_q <= Verdict;
+        Check: state_q <= Check2;
+        Check2: state_q <= Check3;
+        Check3: state_q <= Verdict;
         Verdict: begin
           jumped_q <= 1'b0;
-          if (wrong) state_q <= Halted;
+          if (wrong_q) state_q <= Halted;
           else begin
             if (common.first) base_q <= dispatched_q;
             if (is_end) state_q <= End;

@@ -37,7 +37,7 @@ module unit_queue
 
   entry_t next, head_q;
   common_t common;
-  logic next_valid, load, issue, head_valid_q, room, checked_q;
+  logic next_valid, load, issue, head_valid_q, room, checked_q, go_q;
   logic [NumUnits-1:0] met, met_q;
   logic [NumUnits-1:0][15:0] ahead;
   logic [$clog2(Depth+1)-1:0] unused_queued;
@@ -60,7 +60,7 @@ module unit_queue
   );
 
   assign issue = desc_valid_o && desc_ready_i;
-  assign load = !head_valid_q || issue;
+  assign load = !head_valid_q;
   assign common = common_t'(head_q.desc);
 
   for (genvar u = 0; u < NumUnits; u++) begin : gen_wait
@@ -80,17 +80,21 @@ module unit_queue
       head_valid_q <= 1'b0;
       checked_q <= 1'b0;
       met_q <= '0;
+      go_q <= 1'b0;
     end else if (load) begin
       head_valid_q <= next_valid;
       checked_q <= 1'b0;
       met_q <= '0;
+      go_q <= 1'b0;
     end else begin
-      checked_q <= 1'b1;
+      if (issue) head_valid_q <= 1'b0;
+      checked_q <= !issue;
       met_q <= met;
+      go_q <= !issue && (&met_q);
     end
   end
 
-  assign desc_valid_o = head_valid_q && (&met_q) && room && !flush_i;
+  assign desc_valid_o = go_q && room && !flush_i;
   assign desc_o = head_q.desc;
   assign step_o = head_q.step;
   assign waiting_o = {NumUnits{head_valid_q && checked_q}} & ~met_q;
