@@ -127,7 +127,7 @@ module dma_unit
   // ---------------------------------------------------------------- in order
 
   logic stop_q, at_rest_q, room, taken, setup_ready;
-  logic kind_valid, kind_store, retire;
+  logic kind_valid, kind_store, retire, retire_q;
   logic load_valid, store_valid, load_done, store_done;
   error_e load_code, store_code;
   logic [3:0] load_result, store_result;
@@ -149,7 +149,7 @@ module dma_unit
     .in_ready_o(room),
     .in_data_i(desc_store),
     .out_valid_o(kind_valid),
-    .out_ready_i(retire),
+    .out_ready_i(retire_q),
     .out_data_o(kind_store),
     .count_o(in_flight)
   );
@@ -163,7 +163,7 @@ module dma_unit
     .in_ready_o(unused_ready[0]),
     .in_data_i(load_code),
     .out_valid_o(load_valid),
-    .out_ready_i(retire && !kind_store),
+    .out_ready_i(retire_q && !kind_store),
     .out_data_o(load_result),
     .count_o(unused_loads)
   );
@@ -177,21 +177,24 @@ module dma_unit
     .in_ready_o(unused_ready[1]),
     .in_data_i(store_code),
     .out_valid_o(store_valid),
-    .out_ready_i(retire && kind_store),
+    .out_ready_i(retire_q && kind_store),
     .out_data_o(store_result),
     .count_o(unused_stores)
   );
 
-  assign retire = kind_valid && (stop_q ? at_rest_q : kind_store ? store_valid : load_valid);
+  // One in two cycles: the answer is found in the first, the FIFOs move on in the second.
+  assign retire = !retire_q && kind_valid && (stop_q ? at_rest_q : kind_store ? store_valid : load_valid);
 
   always_ff @(posedge clk_i) begin
     error_code_o <= error_e'(kind_store ? store_result : load_result);
     if (!rst_ni) begin
-      done_o  <= 1'b0;
-      error_o <= 1'b0;
+      retire_q <= 1'b0;
+      done_o   <= 1'b0;
+      error_o  <= 1'b0;
     end else begin
-      done_o  <= retire;
-      error_o <= retire && !stop_q && (kind_store ? store_result : load_result) != ErrorNone;
+      retire_q <= retire;
+      done_o   <= retire_q;
+      error_o  <= retire_q && !stop_q && (kind_store ? store_result : load_result) != ErrorNone;
     end
   end
 

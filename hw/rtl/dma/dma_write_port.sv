@@ -145,9 +145,9 @@ module dma_write_port
 
   // ---------------------------------------------------------------- data
 
-  logic some_q, ends_q;  // beats of a burst are left; it ends a store
+  logic some_q;  // beats of a burst are left
   logic [4:0] beats_q;
-  logic [3:0] ending_q;
+  logic [BeatBytes-1:0] mask_q;  // strobes of its last beat
   logic beat, w_free, final_beat;
 
   assign w_free = !m_axi_wvalid_o || m_axi_wready_i;
@@ -160,15 +160,14 @@ module dma_write_port
     if (beat) begin
       m_axi_wdata_o <= beat_i;
       m_axi_wlast_o <= final_beat;
-      for (int unsigned i = 0; i < BeatBytes; i++) begin
-        m_axi_wstrb_o[i] <= !stop_i && (!(final_beat && ends_q) || ending_q == '0 || 4'(i) < ending_q);
-      end
+      m_axi_wstrb_o <= stop_i ? '0 : final_beat ? mask_q : '1;
       beats_q <= beats_q - 1'b1;
     end
     if (length_take) begin
       beats_q <= length.beats;
-      ends_q <= length.last;
-      ending_q <= length.tail;
+      for (int unsigned i = 0; i < BeatBytes; i++) begin
+        mask_q[i] <= !length.last || length.tail == '0 || 4'(i) < length.tail;
+      end
     end
     if (!rst_ni) begin
       some_q <= 1'b0;
