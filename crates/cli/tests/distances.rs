@@ -165,7 +165,6 @@ fn distances_are_those_of_the_pictures() {
             "[\"float\",\"float\"]",
             "[\"model\",\"float\"]",
             "[\"model\",\"float\"]",
-            "[\"static\",\"float\"]",
             "[\"static\",\"float\"]"
         ]
     );

@@ -58,7 +58,7 @@ impl Figure {
         format!("{:.digits$} [{low:.digits$}, {high:.digits$}]", self.value)
     }
 
-    /// As [`text`](Self::text), with its sign, and times `factor`.
+    /// As [`text`](Self::text), with signs.
     pub fn signed(self, digits: usize) -> String {
         let Interval { low, high } = self.interval;
         format!(
