@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/accelerator.md"
 LAYERS = ROOT / "docs/accelerator-layers.md"
+DIAGRAM = ROOT / "docs/images/accelerator.svg"
 TIMELINE = ROOT / "docs/images/accelerator-timeline.svg"
 CLOCK = 200e6  # the clock that is aimed at
 P, O, I = 8, 32, 16
@@ -194,12 +195,15 @@ def memory_table(_: dict) -> str:
         "| memory | banks x words x bits | KiB | BRAM36 | readers | writers | bytes a cycle: read, written |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
+    diagram = DIAGRAM.read_text()
     total = bits = 0
     for name, banks, width, depth, strobe, readers, writers, written in rows:
         rams = banks * block_rams(width, depth, strobe)
         total += rams
         bits += banks * width * depth
         size = f"{banks} x {depth:,} x {width:,}"
+        label = f"{banks} banks x {depth:,} x {width:,} bits" if banks > 1 else f"{depth:,} x {width:,} bits"
+        assert name.startswith("`") or f">{label}<" in diagram, f"{DIAGRAM.name} does not have {label} for {name}"
         lines.append(f"| {name} | {size} | {banks * width * depth / 8192:,.0f} | {rams} | {readers} | {writers} | {banks * width // 8}, {written} |")
     lines.append(f"| all | | {bits / 8192:,.0f} | {total} of {DEVICE['bram36'][1]} | | | |")
     return "\n".join(lines)
@@ -345,15 +349,28 @@ def comparison_table(runs: dict) -> str:
 # ---- resources
 
 
+BLOCKS = ["control", "dma_unit", "norm_unit", "prep_unit", "array_unit", "sample_unit", "memory_system"]
+
+
 def resource_table(files: list[Path]) -> str:
-    """Blocks of what hw/synth/synth.py wrote, against the chip."""
-    blocks = {name: block for file in files for name, block in json.loads(file.read_text()).items() if "resources" in block}
+    """Blocks of what hw/synth/synth.py wrote, against the chip. A block of another array is shown and not in the sum."""
+    found = [(name, block) for file in files for name, block in json.loads(file.read_text()).items() if "resources" in block]
     lines = ["| block | " + " | ".join(name for name, _ in DEVICE.values()) + " | levels |", "| --- |" + " --- |" * (len(DEVICE) + 1)]
-    for name, block in sorted(blocks.items()):
-        cells = block["resources"]
-        lines.append(f"| `{name}` | " + " | ".join(f"{cells[k]:,}" for k in DEVICE) + f" | {block['levels']} |")
-    sums = {k: sum(block["resources"][k] for block in blocks.values()) for k in DEVICE}
-    lines.append("| sum | " + " | ".join(f"{sums[k]:,}" for k in DEVICE) + f" | {max(b['levels'] for b in blocks.values())} |")
+    sums = dict.fromkeys(DEVICE, 0)
+    missing = []
+    for name in BLOCKS:
+        blocks = [block for n, block in found if n == name]
+        whole = [block for block in blocks if block["parameters"].get("O", O) == O and "Small" not in str(block["parameters"].get("T"))]
+        for block in whole[-1:] or blocks[-1:]:
+            cells = block["resources"]
+            label = f"`{name}`" if whole else f"`{name}` of the small build, not in the sum"
+            lines.append(f"| {label} | " + " | ".join(f"{cells[k]:,}" for k in DEVICE) + f" | {block['levels']} |")
+        if whole:
+            sums = {k: sums[k] + whole[-1]["resources"][k] for k in DEVICE}
+        else:
+            missing.append(name)
+    without = f" without {', '.join(f'`{name}`' for name in missing)}" if missing else ""
+    lines.append(f"| sum{without} | " + " | ".join(f"{sums[k]:,}" for k in DEVICE) + " | |")
     lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " | |")
     return "\n".join(lines)
 
@@ -400,6 +417,7 @@ def timeline(run: dict, prefix: str, step: int) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="940" height="{height}" viewBox="0 0 940 {height}" '
         'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">',
+        f"<title>Units of the accelerator over time, {prefix.rstrip('.')}</title>",
         f"<style>{STYLE}</style>",
         '<defs><pattern id="h" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
         '<path d="M0 0V6" stroke="#fff" stroke-width="3" stroke-opacity="0.4"/></pattern></defs>',
