@@ -368,8 +368,8 @@ Examples:
 Images and features are kept in journals as they are made: the same command goes on where one was
 interrupted, and float images are made once for any number of quantised files.
 
-Distances to real images need a feature extractor, an ONNX file; scripts/extractor.py makes the default one,
-EfficientNet-Lite0. They compare only with distances of the same extractor.";
+Distances to real images need a feature extractor, an ONNX file; scripts/extractor.py makes the
+default one, EfficientNet-Lite0. They compare only with distances of the same extractor.";
 
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
@@ -441,8 +441,8 @@ pub struct ReferenceArgs {
     #[arg(long, value_name = "COLUMN=VALUE", requires = "reference")]
     pub reference_filter: Vec<Filter>,
 
-    /// Shrink real images to N x N, by averaging N-th parts of them [default: to the size of the
-    /// model's, where that divides theirs]
+    /// Shrink real images to N x N by averaging squares of pixels [default: to the size of the
+    /// model's images, where it divides theirs]
     #[arg(long, value_name = "N", requires = "reference")]
     #[arg(value_parser = value_parser!(u32).range(1..=4096))]
     pub reference_size: Option<u32>,
