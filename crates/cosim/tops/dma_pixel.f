@@ -1,0 +1,1 @@
+// one value of the state to a byte
