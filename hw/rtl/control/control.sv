@@ -79,7 +79,7 @@ module control
     Start,  // registers are compared
     Judge,
     Run,
-    Settle,  // `end`: errors that come late still count
+    Settle,  // `end`: errors that come late still count, and descriptors that were read ahead must come
     Drain,
     Finish
   } state_e;
@@ -281,10 +281,10 @@ module control
 
   // Cycles since the last retirement; while draining, since the error. The comparison is a register late.
   logic [31:0] quiet_q;
-  logic overdue_q, quiet_clear, fault_now;
+  logic overdue_q, quiet_clear, stop;
   logic [NumUnits-1:0] retiring_q;
 
-  assign quiet_clear = retiring_q != '0 || fault_now || !(state_q == Run || state_q == Drain);
+  assign quiet_clear = retiring_q != '0 || stop || !(state_q inside {Run, Settle, Drain});
 
   always_ff @(posedge clk_i) begin
     retiring_q <= done_i;
@@ -294,8 +294,8 @@ module control
   end
 
   // A stuck program: blame a unit that holds a descriptor, else the sequencer.
-  fault_t fault;
-  logic register_fault_q;
+  fault_t fault, found_q;
+  logic register_fault_q, fault_now, found_valid_q;
 
   always_comb begin
     fault_now = 1'b1;
@@ -324,9 +324,14 @@ module control
     end else if (!sequencer_fault) begin
       fault_now = 1'b0;
     end
-    // Behind the first one, and in a program that is being reset, there is nothing to keep.
-    if (!(state_q inside {Judge, Run, Settle})) fault_now = 1'b0;
   end
+
+  always_ff @(posedge clk_i) begin
+    found_valid_q <= rst_ni && fault_now;
+    found_q <= fault;
+  end
+  // Behind the first one, and in a program that is being reset, there is nothing to keep.
+  assign stop = found_valid_q && (state_q == Run || state_q == Settle);
 
   // ---------------------------------------------------------------- the program's course
 
@@ -350,7 +355,8 @@ module control
     };
     register_fault_q <= bad_q != '0;
     drained_q <= state_q == Drain && (&empty) && fetch_idle && flush_o;
-    settle_q <= state_q == Settle ? settle_q + 1'b1 : '0;
+    if (state_q != Settle) settle_q <= '0;
+    else if (settle_q != '1) settle_q <= settle_q + 1'b1;
   end
 
   logic [1:0] start_wait_q;
@@ -374,9 +380,9 @@ module control
         faulted_q <= 1'b0;
         raised_q <= 1'b0;
         fault_q <= '{descriptor: '0, who: UnitDma, code: ErrorNone};
-      end else if (fault_now && !faulted_q) begin
+      end else if (stop) begin
         faulted_q <= 1'b1;
-        fault_q <= fault;
+        fault_q <= found_q;
       end
       if (raise_error) begin
         raised_q <= 1'b1;
@@ -390,11 +396,11 @@ module control
           if (take) state_q <= Start;
         end
         Start: if (start_wait_q == 2'd2) state_q <= Judge;
-        Judge: state_q <= fault_now ? Drain : Run;
-        Run: if (fault_now) state_q <= Drain;
+        Judge: state_q <= Run;  // a fault of the registers stops it there, before anything has begun
+        Run: if (stop) state_q <= Drain;
              else if (at_end) state_q <= Settle;
-        Settle: if (fault_now) state_q <= Drain;
-                else if (settle_q == '1) state_q <= Finish;
+        Settle: if (stop) state_q <= Drain;
+                else if (settle_q == '1 && fetch_idle) state_q <= Finish;
         Drain: begin
           flush_o <= !drained_q;
           if (drained_q) state_q <= Finish;
