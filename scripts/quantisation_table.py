@@ -134,7 +134,7 @@ def main() -> None:
             )
     page = args.page.read_text()
     before, rest = page.split(START)
-    after = rest.split(END)[1]
+    after = rest.split(END, 1)[1]
     args.page.write_text(before + START + "\n" + "\n".join(text) + "\n" + END + after)
 
 
