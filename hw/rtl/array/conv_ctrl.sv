@@ -221,7 +221,8 @@ module conv_ctrl
 
   logic tap_valid, tap_ready;
   tap_flags_t flags;
-  logic [P-1:0] in_image;
+  logic [P-1:0] served, rest;
+  logic single;
   logic [P-1:0][LaneWidth-1:0] bank;
   logic [P-1:0][GroupWidth-1:0] group;
   logic [P-1:0][P-1:0] conflict;
@@ -241,7 +242,9 @@ module conv_ctrl
     .tap_valid_o(tap_valid),
     .tap_ready_i(tap_ready),
     .flags_o(flags),
-    .in_image_o(in_image),
+    .served_o(served),
+    .rest_o(rest),
+    .single_o(single),
     .bank_o(bank),
     .group_o(group),
     .conflict_o(conflict),
@@ -267,7 +270,9 @@ module conv_ctrl
     .tap_valid_i(tap_valid),
     .tap_ready_o(tap_ready),
     .flags_i(flags),
-    .in_image_i(in_image),
+    .served_i(served),
+    .rest_i(rest),
+    .single_i(single),
     .bank_i(bank),
     .group_i(group),
     .conflict_i(conflict),

@@ -144,7 +144,8 @@ module conv_drain
   logic run_q, stream_q, has_residual_q, sums_q, add_sums_q;
   logic [5:0] residual_shift_q;
   logic [EntryWidth-1:0] entry_q;
-  logic [23:0] last_pixel_q;
+  logic [23:0] before_last_q;  // last pixel less one
+  logic one_pixel_q;
   logic [1:0] number_q;
   logic [7:0] tiles_left_q;
 
@@ -153,10 +154,12 @@ module conv_drain
   logic [1:0] leaving_q;  // bank's last pixel is in requantisation: what it holds is not the next tile's
   logic past_end_q, tile_gap_q;
   logic [$clog2(OutDepth+1)-1:0] room_q;
+  logic tile_end_q, restart;  // pixel_q is the tile's last; it becomes 0
   logic tile_end, lane_end, desc_end, take, drop, sums_busy, out_pop;
 
   assign lane_end = pixel_q[LaneWidth-1:0] == '1;
-  assign tile_end = pixel_q == last_pixel_q;
+  assign tile_end = tile_end_q;
+  assign restart = acc_pop && lane_end && (past_end_q || tile_end_q);
   assign desc_end = tile_end && tiles_left_q == '0;
   assign drop = acc_valid && past_end_q;
   assign take = acc_valid && run_q && !past_end_q && !tile_gap_q && channel_full_i[bank_q] && !leaving_q[bank_q] && room_q != '0
@@ -174,7 +177,14 @@ module conv_drain
 
   always_ff @(posedge clk_i) begin
     tile_gap_q <= take && tile_end;
-    if (acc_pop) pixel_q <= pixel_q + 1'b1;
+    // past the last pixel it goes on to the end of the group
+    if (restart) begin
+      pixel_q <= '0;
+      tile_end_q <= one_pixel_q;
+    end else if (acc_pop) begin
+      pixel_q <= pixel_q + 1'b1;
+      tile_end_q <= pixel_q == before_last_q;
+    end
     if (acc_pop && lane_end) past_end_q <= 1'b0;
     if (!run_q && !past_end_q && acc_valid) begin
       run_q <= 1'b1;
@@ -184,7 +194,9 @@ module conv_drain
       sums_q <= cfg_i[number_q[0]].sums;
       add_sums_q <= cfg_i[number_q[0]].add_sums;
       entry_q <= cfg_i[number_q[0]].sums_base;
-      last_pixel_q <= cfg_i[number_q[0]].pixels - 1'b1;
+      before_last_q <= cfg_i[number_q[0]].pixels - 24'd2;
+      one_pixel_q <= cfg_i[number_q[0]].pixels == 24'd1;
+      tile_end_q <= cfg_i[number_q[0]].pixels == 24'd1;
       tiles_left_q <= cfg_i[number_q[0]].tiles - 1'b1;
       pixel_q <= '0;
     end else if (take && tile_end) begin
@@ -194,9 +206,6 @@ module conv_drain
       tiles_left_q <= tiles_left_q - 1'b1;
       if (tiles_left_q == '0) run_q <= 1'b0;
       if (tiles_left_q == '0) number_q <= number_q + 1'b1;
-      if (lane_end) pixel_q <= '0;
-    end else if (past_end_q && acc_pop && lane_end) begin
-      pixel_q <= '0;
     end
     leaving_q <= leaving_q & ~channel_free_o;
     if (take && tile_end) leaving_q[bank_q] <= 1'b1;

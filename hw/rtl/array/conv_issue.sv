@@ -32,7 +32,9 @@ module conv_issue
   input logic tap_valid_i,
   output logic tap_ready_o,
   input tap_flags_t flags_i,
-  input logic [P-1:0] in_image_i,
+  input logic [P-1:0] served_i,
+  input logic [P-1:0] rest_i,
+  input logic single_i,
   input logic [P-1:0][LaneWidth-1:0] bank_i,
   input logic [P-1:0][GroupWidth-1:0] group_i,
   input logic [P-1:0][P-1:0] conflict_i,
@@ -58,23 +60,25 @@ module conv_issue
 
   typedef struct packed {
     tap_flags_t flags;
-    logic [P-1:0] in_image;
+    logic [P-1:0] served;  // in the first cycle of a block
+    logic [P-1:0] rest;
+    logic single;
     logic [P-1:0][LaneWidth-1:0] bank;
     logic [P-1:0][GroupWidth-1:0] group;
     logic [P-1:0][P-1:0] conflict;
   } tap_t;
   tap_t tap_q;
-  logic valid_q, chain_ok_q, chain_ok;
+  logic valid_q, chain_ok_q;
   logic [GroupWidth-1:0] last_group_q;
   logic finish;  // the last request of the tap
 
   assign tap_ready_o = !valid_q || finish;
-  // compared one cycle ahead with what chain_groups_i was then: progress only grows while a descriptor looks at it
-  assign chain_ok = AddrWidth'(tap_ready_o ? last_group_i : last_group_q) < chain_groups_i;
   always_ff @(posedge clk_i) begin
-    chain_ok_q <= chain_ok;
+    // compared one cycle ahead with what chain_groups_i was then: progress only grows while a descriptor looks at it
+    if (tap_ready_o) chain_ok_q <= AddrWidth'(last_group_i) < chain_groups_i;
+    else chain_ok_q <= AddrWidth'(last_group_q) < chain_groups_i;
     if (tap_ready_o) begin
-      tap_q <= '{flags_i, in_image_i, bank_i, group_i, conflict_i};
+      tap_q <= '{flags_i, served_i, rest_i, single_i, bank_i, group_i, conflict_i};
       last_group_q <= last_group_i;
       valid_q <= tap_valid_i;
     end
@@ -94,27 +98,35 @@ module conv_issue
 
   logic [$clog2(DrainGroups+1)-1:0] free_q;
   logic [LaneWidth-1:0] gap_q;  // cycles until the accumulators before have left
+  logic some_free_q, gap_open_q;  // free_q != 0, gap_q == 0
   logic ends_group, chain_wait, store_wait, go;
   logic [15:0] left_q;  // blocks after this one
   logic last_block_q;
 
   assign ends_group = tap_q.flags.group_end && last_block_q;
   assign chain_wait = chain_q && tap_q.flags.tile0 && !chain_ok_q;
-  assign store_wait = ends_group && (free_q == '0 || gap_q != '0);
+  assign store_wait = ends_group && !(some_free_q && gap_open_q);
   assign go = run_q && valid_q && !chain_wait && !store_wait && !stop_i;
 
-  // ---- lanes that this cycle reads: those whose bank no earlier lane wants in another row ----
+  // ---- lanes that this cycle reads: those whose bank no earlier lane wants in another row; found a cycle ahead ----
 
-  logic again_q;  // a cycle of this block came before
-  logic [P-1:0] pending_q, pending, served, rest;
-  logic last_pass;
-  assign pending = again_q ? pending_q : tap_q.in_image;
+  logic [P-1:0] served_q, rest_q, served_next;
+  logic last_pass_q;
   always_comb begin
-    for (int unsigned j = 0; j < P; j++) served[j] = pending[j] && (tap_q.conflict[j] & pending) == '0;
+    for (int unsigned j = 0; j < P; j++) served_next[j] = rest_q[j] && (tap_q.conflict[j] & rest_q) == '0;
   end
-  assign rest = pending & ~served;
-  assign last_pass = rest == '0;
-  assign finish = go && last_pass && last_block_q;
+  always_ff @(posedge clk_i) begin
+    if (tap_ready_o) begin
+      served_q <= served_i;
+      rest_q <= rest_i;
+      last_pass_q <= single_i;
+    end else if (go) begin
+      served_q <= last_pass_q ? tap_q.served : served_next;
+      rest_q <= last_pass_q ? tap_q.rest : rest_q & ~served_next;
+      last_pass_q <= last_pass_q ? tap_q.single : (rest_q & ~served_next) == '0;
+    end
+  end
+  assign finish = go && last_pass_q && last_block_q;
   assign done_o = finish && tap_q.flags.desc_end;
   assign chain_done_o = finish && chain_q && (tap_q.flags.tile0 && tap_q.flags.tile_end);
 
@@ -140,11 +152,8 @@ module conv_issue
       tile_weight_q <= cfg_i.weights;
       left_q <= cfg_i.blocks - 1'b1;
       last_block_q <= cfg_i.blocks == 16'd1;
-      again_q <= 1'b0;
     end else if (go) begin
-      again_q   <= !last_pass;
-      pending_q <= rest;
-      if (last_pass) begin
+      if (last_pass_q) begin
         weight_q <= weight_q + 1'b1;
         if (!last_block_q) begin
           left_q <= left_q - 1'b1;
@@ -173,21 +182,35 @@ module conv_issue
     else if (finish) plane_q <= tap_q.flags.plane_end || (plane_q && !tap_q.flags.group_end);
   end
 
+  logic group_issued;
+  assign group_issued = finish && tap_q.flags.group_end;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       free_q <= ($clog2(DrainGroups + 1))'(DrainGroups);
-      gap_q  <= '0;
+      some_free_q <= 1'b1;
+      gap_q <= '0;
+      gap_open_q <= 1'b1;
     end else begin
-      free_q <= free_q + ($clog2(DrainGroups + 1))'(group_freed_i)
-          - ($clog2(DrainGroups + 1))'(finish && tap_q.flags.group_end);
-      if (finish && tap_q.flags.group_end) gap_q <= LaneWidth'(P - 1);
-      else if (gap_q != '0) gap_q <= gap_q - 1'b1;
+      if (group_issued && !group_freed_i) begin
+        free_q <= free_q - 1'b1;
+        some_free_q <= free_q != 1;
+      end else if (group_freed_i && !group_issued) begin
+        free_q <= free_q + 1'b1;
+        some_free_q <= 1'b1;
+      end
+      if (group_issued) begin
+        gap_q <= LaneWidth'(P - 1);
+        gap_open_q <= 1'b0;
+      end else if (!gap_open_q) begin
+        gap_q <= gap_q - 1'b1;
+        gap_open_q <= gap_q == LaneWidth'(1);
+      end
     end
   end
 
   assign stall_operand_o = run_q && valid_q && chain_wait;
   assign stall_store_o = run_q && valid_q && !chain_wait && store_wait;
-  assign stall_bank_o = go && !last_pass;
+  assign stall_bank_o = go && !last_pass_q;
 
   // ---- stage 1: group of each bank; stage 2: row ----
 
@@ -224,15 +247,15 @@ module conv_issue
   always_ff @(posedge clk_i) begin
     request1_q <= '{
         issue: '{
-            valid: go && last_pass,
+            valid: go && last_pass_q,
             first: tap_q.flags.first && left_q == last_block_index_q,
             last: ends_group,
             shift: tap_q.flags.plane_first && left_q == last_block_index_q
         },
         weight: weight_q,
-        read: go && served != '0,
-        served: go ? served : '0,
-        fill: go ? ~tap_q.in_image : '0,
+        read: go && served_q != '0,
+        served: go ? served_q : '0,
+        fill: go ? ~(tap_q.served | tap_q.rest) : '0,
         bank: tap_q.bank,
         fill_value: fill_value_q
     };

@@ -26,7 +26,10 @@ module conv_taps
   output logic tap_valid_o,
   input logic tap_ready_i,
   output tap_flags_t flags_o,
-  output logic [P-1:0] in_image_o,  // lane reads an input pixel; else it takes the zero point
+  // lanes that read an input pixel; all others take the zero point
+  output logic [P-1:0] served_o,  // in the first cycle of a block: no lane before wants the bank in another row
+  output logic [P-1:0] rest_o,  // later
+  output logic single_o,  // there is no later
   output logic [P-1:0][LaneWidth-1:0] bank_o,
   output logic [P-1:0][GroupWidth-1:0] group_o,  // row within the block
   output logic [P-1:0][P-1:0] conflict_o,  // [j][k], k < j: both in the image, same bank, different rows
@@ -140,7 +143,7 @@ module conv_taps
 
   // ---- stage 2: padding ----
 
-  logic [Stages:2][P-1:0] in_image_q;
+  logic [5:2][P-1:0] in_image_q;
   logic [P-1:0][11:0] y2_q, x2_q, x3_q;
   logic [11:0] width2_q;
   logic [12:0] rows1_q, columns1_q;
@@ -159,7 +162,7 @@ module conv_taps
       y2_q[j] <= upsample1_q ? y1_q[j][12:1] : y1_q[j][11:0];
       x2_q[j] <= upsample1_q ? x1_q[j][12:1] : x1_q[j][11:0];
     end
-    in_image_q[Stages:3] <= in_image_q[Stages-1:2];
+    in_image_q[5:3] <= in_image_q[4:2];
   end
 
   // ---- stages 3 and 4: the pixel's number ----
@@ -178,7 +181,19 @@ module conv_taps
   // ---- stages 5 and on: conflicts; the last group that a lane reads, not always the last lane's with upsampling ----
 
   logic [Stages:5][P-1:0][P-1:0] conflict_q;
+  logic [Stages:6][P-1:0] served_q, rest_q;
+  logic [Stages:6] single_q;
   always_ff @(posedge clk_i) begin
+    single_q[6] <= conflict_q[5] == '0;
+    for (int unsigned j = 0; j < P; j++) begin
+      served_q[6][j] <= in_image_q[5][j] && conflict_q[5][j] == '0;
+      rest_q[6][j]   <= in_image_q[5][j] && conflict_q[5][j] != '0;
+    end
+    for (int unsigned s = 7; s <= Stages; s++) begin
+      single_q[s] <= single_q[s-1];
+      served_q[s] <= served_q[s-1];
+      rest_q[s]   <= rest_q[s-1];
+    end
     for (int unsigned j = 0; j < P; j++) begin
       for (int unsigned k = 0; k < P; k++) begin
         conflict_q[5][j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel_q[4][j] != pixel_q[4][k]
@@ -215,7 +230,9 @@ module conv_taps
 
   typedef struct packed {
     tap_flags_t flags;
-    logic [P-1:0] in_image;
+    logic [P-1:0] served;
+    logic [P-1:0] rest;
+    logic single;
     logic [P-1:0][23:0] pixel;
     logic [P-1:0][P-1:0] conflict;
     logic [GroupWidth-1:0] last_group;
@@ -232,7 +249,7 @@ module conv_taps
     .clear_i(1'b0),
     .in_valid_i(valid_q[Stages]),
     .in_ready_o(fifo_ready),
-    .in_data_i({flags_q[Stages], in_image_q[Stages], pixel_q[Stages], conflict_q[Stages], gen_last[LaneWidth].last[0]}),
+    .in_data_i({flags_q[Stages], served_q[Stages], rest_q[Stages], single_q[Stages], pixel_q[Stages], conflict_q[Stages], gen_last[LaneWidth].last[0]}),
     .out_valid_o(tap_valid_o),
     .out_ready_i(tap_ready_i),
     .out_data_o(tap),
@@ -240,7 +257,9 @@ module conv_taps
   );
 
   assign flags_o = tap.flags;
-  assign in_image_o = tap.in_image;
+  assign served_o = tap.served;
+  assign rest_o = tap.rest;
+  assign single_o = tap.single;
   assign conflict_o = tap.conflict;
   assign last_group_o = tap.last_group;
   always_comb begin

@@ -64,18 +64,20 @@ module conv_writer
   logic run_q;
   kind_e kind_q;
   logic [AddrWidth-1:0] step_q, head_step_q;
-  logic [7:0] head_blocks_q;
+  logic [7:0] head_blocks_q, last_place_q;  // blocks of a head, and less one
+  logic key_q, one_block_head_q, single_q;  // K; with heads of one block; a pixel is one write
   logic [AddrWidth-1:0] tile_base_q, base_q, base_next;  // of the tile's first block, of this one
   logic [7:0] tile_place_q, place_q, place_next;  // of the block within its head (K)
   logic [AddrWidth-1:0] offset_q;  // of the pixel
   logic [PlaceWidth-1:0] pixel_q, wrap;  // low bits of its number; ones where the next has another offset
   logic [BlockWidth-1:0] block_q;
-  logic last_block, advance, out_ready, head_end;
+  logic last_block, advance, out_ready;
+  logic head_end_q, tile_head_end_q, head_end_next;  // K: this block, the tile's first one, the next one is the last of its head
 
-  assign head_end = kind_q == Key && place_q == head_blocks_q - 1'b1;
-  assign place_next = head_end ? '0 : place_q + 1'b1;
-  assign base_next = base_q + (kind_q != Key ? step_q : head_end ? head_step_q : AddrWidth'(1));
-  assign last_block = kind_q == Stream || kind_q == Value || Blocks == 1 || block_q == BlockWidth'(Blocks - 1);
+  assign place_next = head_end_q ? '0 : place_q + 1'b1;
+  assign head_end_next = key_q && (head_end_q ? one_block_head_q : place_q + 1'b1 == last_place_q);
+  assign base_next = base_q + (head_end_q ? head_step_q : step_q);
+  assign last_block = single_q || block_q == BlockWidth'(Blocks - 1);
   assign advance = run_q && valid_i && out_ready;
   assign ready_o = run_q && out_ready && last_block;
 
@@ -92,9 +94,15 @@ module conv_writer
     if (!run_q) begin
       run_q <= valid_i;
       kind_q <= kind_e'(cfg_i.dest_kind);
-      step_q <= cfg_i.step;
+      step_q <= cfg_i.dest_kind == 2'd2 ? AddrWidth'(1) : cfg_i.step;
       head_step_q <= cfg_i.head_step;
       head_blocks_q <= cfg_i.head_blocks;
+      last_place_q <= cfg_i.head_blocks - 1'b1;
+      key_q <= cfg_i.dest_kind == 2'd2;
+      one_block_head_q <= cfg_i.head_blocks == 8'd1;
+      single_q <= Blocks == 1 || cfg_i.dest_kind == 2'd0 || cfg_i.dest_kind == 2'd3;
+      head_end_q <= cfg_i.dest_kind == 2'd2 && cfg_i.head_block + 1'b1 == cfg_i.head_blocks;
+      tile_head_end_q <= cfg_i.dest_kind == 2'd2 && cfg_i.head_block + 1'b1 == cfg_i.head_blocks;
       tile_base_q <= cfg_i.base;
       base_q <= cfg_i.base;
       tile_place_q <= cfg_i.head_block;
@@ -105,8 +113,9 @@ module conv_writer
     end else if (advance) begin
       if (!last_block) begin
         block_q <= block_q + 1'b1;
-        base_q  <= base_next;
+        base_q <= base_next;
         place_q <= place_next;
+        head_end_q <= head_end_next;
       end else begin
         block_q <= '0;
         if (tile_end_i) begin
@@ -116,11 +125,14 @@ module conv_writer
           base_q <= base_next;
           tile_place_q <= place_next;
           place_q <= place_next;
+          tile_head_end_q <= head_end_next;
+          head_end_q <= head_end_next;
         end else begin
           pixel_q <= pixel_q + 1'b1;
-          if ((pixel_q & wrap) == wrap) offset_q <= offset_q + (kind_q == Key ? AddrWidth'(head_blocks_q) : AddrWidth'(1));
-          base_q  <= tile_base_q;
+          if ((pixel_q & wrap) == wrap) offset_q <= offset_q + (key_q ? AddrWidth'(head_blocks_q) : AddrWidth'(1));
+          base_q <= tile_base_q;
           place_q <= tile_place_q;
+          head_end_q <= tile_head_end_q;
         end
         if (desc_end_i) run_q <= 1'b0;
       end
