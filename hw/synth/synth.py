@@ -94,17 +94,19 @@ def child(top, parameters, output):
     ys.run_pass(f"write_json {output}", design)
 
 
-def run(top, parameters, folder):
+def run(top, parameters, folder, reuse):
     """Synthesises and analyses one block; the error's last lines where it fails."""
     begin = time.monotonic()
     output = folder / f"{top}.json"
     log = folder / f"{top}.log"
-    with log.open("w") as file:
-        command = [sys.executable, __file__, "--child", top, json.dumps(parameters), str(output)]
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
-    if code != 0 or not output.exists():
-        lines = [line for line in log.read_text().splitlines() if line.strip()]
-        return {"error": "\n".join(lines[-6:])}
+    if not (reuse and output.exists()):
+        output.unlink(missing_ok=True)
+        with log.open("w") as file:
+            command = [sys.executable, __file__, "--child", top, json.dumps(parameters), str(output)]
+            code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+        if code != 0 or not output.exists():
+            lines = [line for line in log.read_text().splitlines() if line.strip()]
+            return {"error": "\n".join(lines[-6:])}
     modules = json.loads(output.read_text())["modules"]
     result = netlist.analyse(modules[top])
     result["parameters"] = parameters
@@ -161,7 +163,10 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, help="folder for report.json and report.md")
     parser.add_argument("--jobs", type=int, default=1, help="blocks at a time")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for netlists and logs, else they are temporary")
+    parser.add_argument("--reuse", action="store_true", help="a netlist that --keep's folder has already is not made again")
     arguments = parser.parse_args()
+    if arguments.reuse and not arguments.keep:
+        parser.error("--reuse needs --keep")
 
     known = blocks(arguments.build)
     names = arguments.block or list(known)
@@ -173,7 +178,7 @@ def main():
         folder = arguments.keep or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            futures = {name: pool.submit(run, name, known[name], folder) for name in names}
+            futures = {name: pool.submit(run, name, known[name], folder, arguments.reuse) for name in names}
             results = {}
             for name, future in futures.items():
                 results[name] = future.result()
