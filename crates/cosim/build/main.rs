@@ -1,6 +1,6 @@
 //! Builds the tops of `tops/` with Verilator and writes their Rust types (feature `verilator`).
 //!
-//! `DIFFUSER_TOPS=a,b` builds those tops alone, `DIFFUSER_TRACE=1` builds them with waveforms,
+//! `DIFFUSER_TOPS=a,b` builds those tops alone (without it all but those whose file says `only by name`), `DIFFUSER_TRACE=1` builds them with waveforms,
 //! `DIFFUSER_VERILATOR` names another Verilator. A top that was built sets `cfg(top_NAME)` in this crate and its tests.
 
 mod bindings;
@@ -20,6 +20,8 @@ struct Top {
     name: String,
     /// Arguments for Verilator.
     arguments: PathBuf,
+    /// Built only where it is asked for: it takes minutes.
+    by_name: bool,
 }
 
 fn main() -> Result<()> {
@@ -63,10 +65,7 @@ fn main() -> Result<()> {
     } else {
         "verilated"
     });
-    for top in tops
-        .iter()
-        .filter(|top| selected(wanted.as_deref(), &top.name))
-    {
+    for top in tops.iter().filter(|top| selected(wanted.as_deref(), top)) {
         let folder = place.join(&top.name);
         let header = verilator.generate(top, &folder)?;
         let ports = bindings::ports(&fs::read_to_string(header)?)?;
@@ -103,15 +102,23 @@ fn tops(folder: &Path) -> Result<Vec<Top>> {
         if arguments.extension().is_some_and(|e| e == "f") {
             let name = arguments.file_stem().and_then(|s| s.to_str());
             let name = name.ok_or("a name in tops/ is not UTF-8")?.to_owned();
-            all.push(Top { name, arguments });
+            let by_name = fs::read_to_string(&arguments)?.contains("// only by name");
+            all.push(Top {
+                name,
+                arguments,
+                by_name,
+            });
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
 }
 
-fn selected(wanted: Option<&str>, name: &str) -> bool {
-    wanted.is_none_or(|list| list.split(',').any(|w| w.trim() == name))
+fn selected(wanted: Option<&str>, top: &Top) -> bool {
+    match wanted {
+        Some(list) => list.split(',').any(|name| name.trim() == top.name),
+        None => !top.by_name,
+    }
 }
 
 /// Keeps the time of a file that does not change, so that `make` has nothing to do.

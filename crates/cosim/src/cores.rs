@@ -149,6 +149,12 @@ macro_rules! look {
     };
 }
 
+#[cfg(top_core_small)]
 look!(crate::tops::CoreSmall, 4, 8, 4);
+#[cfg(top_core_zu9eg)]
+look!(crate::tops::CoreZu9eg, 8, 16, 4);
 
+#[cfg(top_core_small)]
 core!(crate::tops::CoreSmall);
+#[cfg(top_core_zu9eg)]
+core!(crate::tops::CoreZu9eg);

@@ -7,7 +7,7 @@
 //! See `README.md` of this crate for how a top is added.
 
 pub mod bench;
-#[cfg(top_core_small)]
+#[cfg(any(top_core_small, top_core_zu9eg))]
 mod cores;
 #[cfg(feature = "verilator")]
 mod ffi;

@@ -61,6 +61,19 @@ pub struct Lockstep {
     cycle: u64,
     /// Descriptors compared so far.
     pub compared: u64,
+    /// Everything that retired, in this order.
+    pub retirements: Vec<Retirement>,
+}
+
+/// When the RTL retired a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retirement {
+    /// Index in the program.
+    pub index: usize,
+    /// Time step when it was dispatched.
+    pub step: u32,
+    /// Cycles since the comparison began.
+    pub cycle: u64,
 }
 
 impl Lockstep {
@@ -96,6 +109,7 @@ impl Lockstep {
             due: VecDeque::new(),
             cycle: 0,
             compared: 0,
+            retirements: Vec::new(),
         }
     }
 
@@ -131,6 +145,11 @@ impl Lockstep {
                     self.program[index]
                 );
             }
+            self.retirements.push(Retirement {
+                index,
+                step,
+                cycle: self.cycle,
+            });
             self.due.push_back(Due {
                 cycle: self.cycle + SETTLE,
                 index,

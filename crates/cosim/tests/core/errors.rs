@@ -3,17 +3,15 @@
 use diffuser_cosim::bench::Random;
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_cosim::rtl::Rtl;
-use diffuser_cosim::tops::CoreSmall;
 use diffuser_device::Device;
 use diffuser_device::host::{Driver, HostError};
 use diffuser_isa::generated::{End, Load, register};
 use diffuser_isa::{Op, Space};
 use diffuser_model::sampling::Sampler;
 
-use crate::hand::step;
 use crate::model::random_model;
 use crate::networks::{PLAIN, network};
-use crate::run::{job, rtl, simulate};
+use crate::run::{Core, SIZES, job, rtl, simulate, step};
 
 /// Code, unit and descriptor of a program that stopped.
 fn error(outcome: Result<(), HostError>) -> (u32, u32, u32) {
@@ -35,6 +33,7 @@ fn an_address_past_a_memory_and_a_bus_error() {
         words,
         ..Load::default()
     };
+    let end = SIZES.1.stream as u32;
     let program = |load: Load| {
         vec![
             step([None; 5], Op::Load(load)),
@@ -49,11 +48,11 @@ fn an_address_past_a_memory_and_a_bus_error() {
         driver.run(100_000)
     };
     assert_eq!(
-        error(run(&mut driver, load(32_760, 16))),
+        error(run(&mut driver, load(end - 8, 16))),
         (2, 0, 0),
         "past the end"
     );
-    run(&mut driver, load(32_752, 16)).expect("the last words");
+    run(&mut driver, load(end - 16, 16)).expect("the last words");
     let place = {
         let job = job(&program(load(0, 16)), data.clone(), vec![], 1);
         driver.load(&job).expect("room")
@@ -68,7 +67,7 @@ fn an_address_past_a_memory_and_a_bus_error() {
 }
 
 /// Stops a network in the middle, again and again, at another place each time; it gives the right bytes afterwards.
-fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<CoreSmall>>, &mut Random, u64)) {
+fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, u64)) {
     let (_, job) = network(&random_model(PLAIN, 1, false), Sampler::Ddim, 2, None);
     let wanted = simulate(&job);
     let mut random = Random::new(seed);

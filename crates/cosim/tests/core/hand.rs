@@ -2,24 +2,9 @@
 
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_isa::generated::{Conv, ConvChannel, ConvHead, End, Load, Prep, PrepHead, Store};
-use diffuser_isa::{Common, Descriptor, Op, Space};
+use diffuser_isa::{Op, Space};
 
-use crate::run::{compare, job};
-
-/// Waits for `(unit's count)` in the order dma, norm, prep, array, sample.
-pub fn step(waits: [Option<i32>; 5], op: Op) -> Descriptor {
-    let mut common = Common::default();
-    for (unit, count) in waits.iter().enumerate() {
-        common.waits |= u32::from(count.is_some()) << unit;
-    }
-    let count = |u: usize| waits[u].unwrap_or(0);
-    common.wait_dma = count(0);
-    common.wait_norm = count(1);
-    common.wait_prep = count(2);
-    common.wait_array = count(3);
-    common.wait_sample = count(4);
-    Descriptor { common, op }
-}
+use crate::run::{compare, job, step};
 
 const NONE: [Option<i32>; 5] = [None; 5];
 
@@ -254,8 +239,8 @@ fn a_convolution() {
     let job = job(&program, data, vec![], 1);
     let (rtl, simulated) = compare(&job, &program, DdrConfig::default());
     assert_eq!(
-        rtl.array_busy, simulated.array_busy,
+        rtl.counters.array_busy, simulated.counters.array_busy,
         "products are the same on both"
     );
-    assert_eq!(rtl.read_bytes, simulated.read_bytes);
+    assert_eq!(rtl.counters.read_bytes, simulated.counters.read_bytes);
 }

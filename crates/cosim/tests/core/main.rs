@@ -1,7 +1,10 @@
 //! The whole accelerator as RTL against the simulator: the same programs, the same bytes, compared descriptor by descriptor.
-#![cfg(top_core_small)]
+//!
+//! `DIFFUSER_TOPS=core_zu9eg` runs them on the large build instead.
+#![cfg(any(top_core_small, top_core_zu9eg))]
 
 mod errors;
+#[cfg(top_core_small)]
 mod hand;
 mod networks;
 mod run;

@@ -1,17 +1,19 @@
 //! Whole networks that the compiler made programs of.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use diffuser_compiler::{Compiled, Source, Target, compile};
+use diffuser_compiler::{Compiled, Source, compile};
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_device::host::Job;
+use diffuser_isa::Unit;
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
 
 use crate::model::random_model;
-use crate::run::compare;
+use crate::run::{Outcome, TARGET, compare};
 
 const SEED: u64 = 0x0123_4567_89ab;
 
@@ -41,7 +43,7 @@ pub fn network(
         steps: &steps,
         sampling: &sampling,
     };
-    let compiled = compile(&source, &Target::SMALL).expect("it fits");
+    let compiled = compile(&source, &TARGET).expect("it fits");
     let start = noise(
         SEED,
         7,
@@ -63,6 +65,55 @@ pub fn network(
     (compiled, job)
 }
 
+/// What does not depend on time is counted alike.
+fn same_work(rtl: &Outcome, simulated: &Outcome) {
+    let (rtl, simulated) = (&rtl.counters, &simulated.counters);
+    println!("RTL       {rtl:?}\nsimulator {simulated:?}");
+    assert_eq!(
+        rtl.array_busy, simulated.array_busy,
+        "cycles in which the array multiplies"
+    );
+    assert_eq!(
+        rtl.stall_bank, simulated.stall_bank,
+        "cycles lost to bank conflicts"
+    );
+}
+
+/// Cycles of the array's descriptors from the retirement of the one before to their own, by node of the graph.
+fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<u32, u64> {
+    let array = |index: usize| compiled.program[index].op.unit() == Some(Unit::Array);
+    let mut retired: Vec<_> = outcome.retired.iter().filter(|r| array(r.1)).collect();
+    retired.sort_by_key(|r| r.2);
+    let mut layers = BTreeMap::new();
+    for pair in retired.windows(2) {
+        let tag = compiled.program[pair[1].1].common.tag;
+        *layers.entry(tag).or_default() += pair[1].2 - pair[0].2;
+    }
+    layers
+}
+
+/// The simulator's cycle model holds: a layer is within `percent` of it and 200 cycles, the whole within half of that.
+fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64) {
+    let model = array_cycles(compiled, simulated);
+    let near = |found: u64, wanted: u64, percent: u64| {
+        found.abs_diff(wanted) <= wanted * percent / 100 + 200
+    };
+    let mut far = vec![];
+    for (tag, found) in array_cycles(compiled, rtl) {
+        let name = compiled.names.get(tag as usize).map_or("-", String::as_str);
+        println!("{name:48} {found:8} {:8}", model[&tag]);
+        if !near(found, model[&tag], percent) {
+            far.push(format!("{name}: RTL {found}, model {}", model[&tag]));
+        }
+    }
+    let (found, wanted) = (rtl.counters.cycles, simulated.counters.cycles);
+    assert!(far.is_empty(), "{far:#?}");
+    assert!(
+        near(found, wanted, percent / 2),
+        "{found} cycles, model {wanted}"
+    );
+}
+
 /// The same program under a bus of this kind, and the same bytes.
 fn check(
     config: &str,
@@ -75,18 +126,7 @@ fn check(
     let model = random_model(config, seed, four);
     let (compiled, job) = network(&model, sampler, 2, class);
     let (rtl, simulated) = compare(&job, &compiled.program, bus);
-    println!(
-        "{} descriptors\nRTL       {rtl:?}\nsimulator {simulated:?}",
-        compiled.program.len()
-    );
-    assert_eq!(
-        rtl.array_busy, simulated.array_busy,
-        "cycles in which the array multiplies"
-    );
-    assert_eq!(
-        rtl.stall_bank, simulated.stall_bank,
-        "cycles lost to bank conflicts"
-    );
+    same_work(&rtl, &simulated);
 }
 
 /// One level, no attention.
@@ -160,14 +200,10 @@ fn class_conditional_with_four_channels() {
         "down_block_types": ["AttnDownBlock2D", "DownBlock2D"],
         "up_block_types": ["UpBlock2D", "AttnUpBlock2D"],
         "norm_num_groups": 8, "attention_head_dim": null, "downsample_padding": 0}"#;
-    check(
-        config,
-        4,
-        true,
-        Sampler::Ddpm,
-        Some(3),
-        DdrConfig::default(),
-    );
+    let (compiled, job) = network(&random_model(config, 4, true), Sampler::Ddpm, 2, Some(3));
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+    same_cycles(&compiled, &rtl, &simulated, 20);
 }
 
 /// The model that the command ships, from noise to the state after its steps: minutes, so by hand
@@ -180,12 +216,6 @@ fn the_shipped_model() {
     let class = (!model.embedding.classes.is_empty()).then_some(1);
     let (compiled, job) = network(&model, Sampler::Ddim, 2, class);
     let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
-    println!(
-        "{} descriptors\nRTL       {rtl:?}\nsimulator {simulated:?}",
-        compiled.program.len()
-    );
-    assert_eq!(
-        rtl.array_busy, simulated.array_busy,
-        "cycles in which the array multiplies"
-    );
+    same_work(&rtl, &simulated);
+    same_cycles(&compiled, &rtl, &simulated, 10);
 }

@@ -3,10 +3,29 @@
 use diffuser_cosim::lockstep::Lockstep;
 use diffuser_cosim::memory::{Ddr, DdrConfig};
 use diffuser_cosim::rtl::{DATA_PORTS, Rtl};
-use diffuser_cosim::tops::CoreSmall;
 use diffuser_device::host::{Driver, HostError, Job, Placement};
-use diffuser_device::{Context, Counters, Options, Shape, Simulator, Sizes};
-use diffuser_isa::Descriptor;
+use diffuser_device::{Context, Counters, Options, Simulator};
+use diffuser_isa::{Common, Descriptor, Op};
+
+#[cfg(top_core_small)]
+mod build {
+    use diffuser_compiler::Target;
+    use diffuser_device::{Shape, Sizes};
+
+    pub type Core = diffuser_cosim::tops::CoreSmall;
+    pub const TARGET: Target = Target::SMALL;
+    pub const SIZES: (Shape, Sizes) = (Shape::SMALL, Sizes::SMALL);
+}
+#[cfg(not(top_core_small))]
+mod build {
+    use diffuser_compiler::Target;
+    use diffuser_device::{Shape, Sizes};
+
+    pub type Core = diffuser_cosim::tops::CoreZu9eg;
+    pub const TARGET: Target = Target::ZU9EG;
+    pub const SIZES: (Shape, Sizes) = (Shape::ZU9EG, Sizes::ZU9EG);
+}
+pub use build::{Core, SIZES, TARGET};
 
 /// First address of the RTL's DDR: above 32 bits.
 const BASE: u64 = 0x8_0000_0000;
@@ -15,13 +34,28 @@ const BASE: u64 = 0x8_0000_0000;
 const LIMIT: u64 = 200_000_000;
 
 /// The RTL with `bytes` of DDR.
-pub fn rtl(bytes: usize, config: DdrConfig) -> Rtl<CoreSmall> {
+pub fn rtl(bytes: usize, config: DdrConfig) -> Rtl<Core> {
     let config = DdrConfig {
         read_ports: DATA_PORTS + 1,
         ..config
     };
     let seed = config.seed;
-    Rtl::new(CoreSmall::new(), Ddr::new(config, BASE, bytes), seed)
+    Rtl::new(Core::new(), Ddr::new(config, BASE, bytes), seed)
+}
+
+/// A descriptor that waits for these counts, in the order dma, norm, prep, array, sample.
+pub fn step(waits: [Option<i32>; 5], op: Op) -> Descriptor {
+    let mut common = Common::default();
+    for (unit, count) in waits.iter().enumerate() {
+        common.waits |= u32::from(count.is_some()) << unit;
+    }
+    let count = |u: usize| waits[u].unwrap_or(0);
+    common.wait_dma = count(0);
+    common.wait_norm = count(1);
+    common.wait_prep = count(2);
+    common.wait_array = count(3);
+    common.wait_sample = count(4);
+    Descriptor { common, op }
 }
 
 /// A job of these descriptors.
@@ -45,23 +79,33 @@ pub fn job(program: &[Descriptor], data: Vec<u8>, records: Vec<u8>, steps: u32) 
 pub struct Outcome {
     pub data: Vec<u8>,
     pub counters: Counters,
+    /// Step, index and cycle of each retirement.
+    pub retired: Vec<(u32, usize, u64)>,
 }
 
 pub fn simulate(job: &Job) -> Outcome {
-    let simulator = Simulator::new(Shape::SMALL, Sizes::SMALL, Options::default());
+    let options = Options {
+        trace: true,
+        ..Options::default()
+    };
+    let simulator = Simulator::new(SIZES.0, SIZES.1, options);
     let mut driver = Driver::new(simulator).expect("an accelerator");
     driver.load(job).expect("room");
     driver.run(LIMIT).expect("a sound program");
     let mut data = vec![0; job.data.len()];
     driver.read_data(0, &mut data).expect("in DDR");
+    let spans = driver.device().trace().iter();
+    let retired = spans.map(|s| (s.step, s.index as usize, s.end)).collect();
+    let counters = driver.counters().expect("registers");
     Outcome {
         data,
-        counters: driver.counters().expect("registers"),
+        counters,
+        retired,
     }
 }
 
 /// The simulator's side of a job that is loaded.
-fn lockstep(job: &Job, program: &[Descriptor], place: &Placement, core: &CoreSmall) -> Lockstep {
+fn lockstep(job: &Job, program: &[Descriptor], place: &Placement, core: &Core) -> Lockstep {
     let mut ddr = diffuser_device::Ddr::new(1 << 40);
     ddr.write(place.data, &job.data).expect("room");
     ddr.write(place.records, &job.records).expect("room");
@@ -74,7 +118,7 @@ fn lockstep(job: &Job, program: &[Descriptor], place: &Placement, core: &CoreSma
         record: place.records,
         stride: job.record_stride,
     };
-    Lockstep::new(program, (Shape::SMALL, Sizes::SMALL), ddr, context, core)
+    Lockstep::new(program, SIZES, ddr, context, core)
 }
 
 /// Runs a job on the RTL, held against the simulator at each retirement.
@@ -91,16 +135,22 @@ pub fn execute(job: &Job, program: &[Descriptor], config: DdrConfig) -> Result<O
         "descriptors that did not retire, {} did",
         lockstep.compared
     );
+    let retired = lockstep
+        .retirements
+        .iter()
+        .map(|r| (r.step, r.index, r.cycle))
+        .collect();
     let mut data = vec![0; job.data.len()];
     driver.read_data(0, &mut data)?;
     Ok(Outcome {
         data,
         counters: driver.counters()?,
+        retired,
     })
 }
 
-/// The same bytes on both; the RTL's counters, then the simulator's.
-pub fn compare(job: &Job, program: &[Descriptor], config: DdrConfig) -> (Counters, Counters) {
+/// The same bytes on both; what the RTL did, then the simulator.
+pub fn compare(job: &Job, program: &[Descriptor], config: DdrConfig) -> (Outcome, Outcome) {
     let rtl = execute(job, program, config).unwrap_or_else(|e| panic!("{e}"));
     let simulated = simulate(job);
     let difference = rtl
@@ -109,5 +159,5 @@ pub fn compare(job: &Job, program: &[Descriptor], config: DdrConfig) -> (Counter
         .zip(&simulated.data)
         .position(|(a, b)| a != b);
     assert_eq!(difference, None, "first byte that differs");
-    (rtl.counters, simulated.counters)
+    (rtl, simulated)
 }
