@@ -132,11 +132,11 @@ pub fn order(layers: &mut Layers, shortcuts: &[Shortcut]) -> Vec<Range<usize>> {
     }
     let mut made: BTreeSet<Value> = BTreeSet::new();
     let mut sequence = Vec::with_capacity(list.len());
-    for i in 0..list.len() {
+    for (i, placed) in behind.iter().enumerate() {
         if moved.contains(&i) {
             continue;
         }
-        let placed = behind[i].iter().copied();
+        let placed = placed.iter().copied();
         for i in [i].into_iter().chain(placed) {
             made.extend(list[i].writes());
             sequence.push(i);
