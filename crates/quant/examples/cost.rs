@@ -66,14 +66,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
     .map_err(|e| e.to_string())?;
     let of = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    if let Some(line) = of("/proc/self/status").lines().find(|l| l.starts_with("VmHWM")) {
+    if let Some(line) = of("/proc/self/status")
+        .lines()
+        .find(|l| l.starts_with("VmHWM"))
+    {
         println!("peak memory: {}", line.trim_start_matches("VmHWM:").trim());
     }
     // fields 14 and 15 of stat: user and system time in ticks, of which there are 100 a second on Linux
     let stat = of("/proc/self/stat");
-    let ticks: u64 = (stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2))
-        .filter_map(|f| f.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 = (stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .skip(11)
+        .take(2))
+    .filter_map(|f| f.parse::<u64>().ok())
+    .sum();
     println!("processor time: {} s", ticks / 100);
     Ok(())
 }
