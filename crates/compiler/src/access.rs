@@ -61,7 +61,14 @@ pub fn accesses(op: &Op, target: &Target) -> Vec<Access> {
                 s if s == Space::State as u32 => Memory::State,
                 _ => Memory::Weight,
             };
-            vec![access(memory, WRITE, l.address, l.words as usize)]
+            let words = l.words as usize;
+            let mut list = vec![access(memory, WRITE, l.address, words)];
+            if memory == Memory::Stream {
+                // the only data that a program writes and reads again
+                let units = (words * 2 * o).div_ceil(ALIGNMENT);
+                list.push(access(Memory::Ddr, READ, l.ddr, units));
+            }
+            list
         }
         Op::Store(s) => {
             let (memory, bytes) = match s.space {

@@ -128,7 +128,7 @@ pub struct Overflow {
 ///
 /// # Errors
 /// [`Overflow`] where a memory is too small.
-pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Box<Overflow>> {
+pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
     let groups = groups(layers, target);
     let mut places = Places::default();
     for memory in [
@@ -157,7 +157,7 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Box<Overflow
         let (addresses, taken) = stretched.unwrap_or_else(|| fit(&exact));
         if taken > capacity {
             let layer = fullest(&exact);
-            return Err(Box::new(Overflow {
+            return Err(Overflow {
                 layer,
                 error: CompileError::Memory {
                     layer: layers.list[layer].name.clone(),
@@ -166,7 +166,7 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Box<Overflow
                     needed: taken as u64,
                     available: capacity as u64,
                 },
-            }));
+            });
         }
         let base = if memory == Memory::Weight {
             capacity - taken

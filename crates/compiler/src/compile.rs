@@ -6,7 +6,7 @@ use diffuser_model::quantised::NodeParams;
 use diffuser_model::step::StepParams;
 use diffuser_spec::sampler::Step;
 
-use crate::allocate::{Places, allocate};
+use crate::allocate::{Overflow, Places, allocate};
 use crate::encode::{assemble, encode};
 use crate::error::CompileError;
 use crate::fuse::fuse;
@@ -16,6 +16,7 @@ use crate::lower::lower;
 use crate::order::{order, shortcuts};
 use crate::records::RecordLayout;
 use crate::schedule::{DataLayout, schedule};
+use crate::spill::spill;
 use crate::target::{Memory, Target};
 use crate::tile::tile;
 use crate::waits::waits;
@@ -193,12 +194,38 @@ fn ordered(
             Ok(places) => return Ok((layers, places)),
             Err(overflow) => overflow,
         };
-        // the block in which it is, or else any other, takes less
-        let inside = blocks.iter().map(|b| b.contains(&overflow.layer));
-        let mut candidates: Vec<_> = shortcuts.iter_mut().zip(inside).collect();
-        candidates.sort_by_key(|(_, inside)| !inside);
-        if !candidates.into_iter().any(|(s, _)| s.reduce()) {
+        // the block in which it is takes less; where it cannot, streams wait in DDR
+        let mut inside = shortcuts
+            .iter_mut()
+            .zip(&blocks)
+            .filter(|(_, b)| b.contains(&overflow.layer));
+        if !inside.any(|(s, _)| s.reduce()) {
+            let places = spilled(&mut layers, overflow, target)?;
+            return Ok((layers, places));
+        }
+    }
+}
+
+/// Where values lie once enough streams wait in DDR.
+fn spilled(
+    layers: &mut Layers,
+    mut overflow: Overflow,
+    target: &Target,
+) -> Result<Places, CompileError> {
+    loop {
+        let stream = matches!(
+            overflow.error,
+            CompileError::Memory {
+                memory: Memory::Stream,
+                ..
+            }
+        );
+        if !stream || !spill(layers, overflow.layer, target.shape) {
             return Err(overflow.error);
+        }
+        match allocate(layers, target) {
+            Ok(places) => return Ok(places),
+            Err(next) => overflow = next,
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn encode(program: &[Descriptor], names: &[String]) -> Result<Vec<u8>, Compi
                 .get(descriptor.common.tag as usize)
                 .map_or("program", String::as_str)
                 .into(),
-            source,
+            source: Box::new(source),
         })?;
         bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
     }

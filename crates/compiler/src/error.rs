@@ -41,7 +41,7 @@ pub enum CompileError {
         /// Name of the layer.
         layer: String,
         /// The field and the value.
-        source: FieldError,
+        source: Box<FieldError>,
     },
 }
 

@@ -20,8 +20,21 @@ pub struct Layers {
     pub operands: BTreeMap<TensorId, OperandForm>,
     /// How K and V of each attention lie in the weight memory: words of each.
     pub cached: BTreeMap<TensorId, usize>,
-    /// Streams by tensor.
+    /// Streams by tensor; those loaded from DDR have numbers behind the graph's.
     pub streams: BTreeMap<TensorId, StreamForm>,
+    /// Streams that wait in DDR.
+    pub spilled: Vec<Spilled>,
+    /// Stream words that they take there.
+    pub spill_words: usize,
+}
+
+/// A stream that waits in DDR.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spilled {
+    /// First word of its place there, in stream words.
+    pub slot: usize,
+    /// The stream, and each that was loaded from there.
+    pub copies: Vec<TensorId>,
 }
 
 /// One layer: what one unit does, in one descriptor or in several of the same kind.
@@ -50,6 +63,20 @@ pub enum Work {
     Sample {
         /// The network's output.
         stream: TensorId,
+    },
+    /// A stream to DDR.
+    Store {
+        /// The stream.
+        stream: TensorId,
+        /// Where to, in stream words.
+        slot: usize,
+    },
+    /// A stream from DDR.
+    Load {
+        /// The stream that it becomes.
+        stream: TensorId,
+        /// Where from, in stream words.
+        slot: usize,
     },
 }
 
@@ -296,7 +323,8 @@ impl Layer {
                 let [q, k, v] = a.inputs;
                 vec![Value::Operand(q), Value::Cached(k), Value::Cached(v)]
             }
-            Work::Sample { stream } => vec![Value::Stream(*stream)],
+            Work::Sample { stream } | Work::Store { stream, .. } => vec![Value::Stream(*stream)],
+            Work::Load { .. } => vec![],
         }
     }
 
@@ -324,7 +352,8 @@ impl Layer {
             Work::Conv(c) if c.dest == Dest::Query => vec![Value::Operand(c.output)],
             Work::Conv(c) => vec![Value::Cached(c.output)],
             Work::Attention(a) => vec![Value::Operand(a.output)],
-            Work::Sample { .. } => vec![],
+            Work::Load { stream, .. } => vec![Value::Stream(*stream)],
+            Work::Sample { .. } | Work::Store { .. } => vec![],
         }
     }
 }
@@ -411,6 +440,8 @@ impl fmt::Display for Layer {
                 a.pixels
             )?,
             Work::Sample { stream } => write!(f, "sample    %{stream}")?,
+            Work::Store { stream, slot } => write!(f, "store     %{stream} -> ddr {slot}")?,
+            Work::Load { stream, slot } => write!(f, "load      ddr {slot} -> %{stream}")?,
         }
         write!(f, "  # {}", self.name)
     }

@@ -7,6 +7,7 @@
 //! lower     graph -> layers of the accelerator's units
 //! fuse      upsampling into convolutions, channel sums into what makes a stream
 //! order     shortcuts early
+//! spill     streams that do not fit -> DDR and back
 //! allocate  lives -> addresses of streams, operands, K and V, affine maps, sums
 //! tile      convolutions -> descriptors of some tiles of output channels
 //! weights   weights -> words of the weight memory
@@ -35,6 +36,7 @@ mod order;
 mod records;
 mod ring;
 mod schedule;
+mod spill;
 mod target;
 mod tile;
 mod waits;

@@ -36,6 +36,8 @@ pub fn lower(graph: &Graph, step: &StepParams, target: &Target) -> Result<Layers
             operands: BTreeMap::new(),
             cached: BTreeMap::new(),
             streams: BTreeMap::new(),
+            spilled: vec![],
+            spill_words: 0,
         },
     };
     for index in 0..graph.nodes.len() {

@@ -1,13 +1,14 @@
 //! Part of the pass `schedule`: the fields of each descriptor.
 
-use diffuser_isa::Op;
-use diffuser_isa::generated::{Attention, Conv, Norm, Prep, Sample};
+use diffuser_isa::generated::{Attention, Conv, Load, Norm, Prep, Sample, Store};
+use diffuser_isa::{Op, Space};
 use diffuser_model::graph::{Resample, TensorId};
 
 use crate::allocate::Places;
 use crate::layer::{
     AttentionWork, ConvWork, Dest, Layer, Layers, NormWork, PrepKind, PrepWork, Value, Work,
 };
+use crate::records::ALIGNMENT;
 use crate::target::Target;
 
 /// Where a descriptor's weights and parameters lie.
@@ -15,6 +16,8 @@ use crate::target::Target;
 pub(crate) struct Addresses {
     pub weights: usize,
     pub param: usize,
+    /// First byte of the streams that wait in DDR.
+    pub spilled: usize,
 }
 
 /// The operation of one descriptor: part `part` of a convolution or norm.
@@ -39,6 +42,19 @@ pub(crate) fn operation(
         Work::Conv(conv) => Op::Conv(make.conv(conv, part)),
         Work::Attention(attention) => Op::Attention(make.attention(attention)),
         Work::Sample { stream } => Op::Sample(make.sample(*stream, noise)),
+        Work::Store { stream, slot } => Op::Store(Store {
+            space: Space::Stream as u32,
+            address: make.place(Value::Stream(*stream)),
+            words: layers.streams[stream].words(target.shape) as u32,
+            ddr: make.spill(*slot),
+        }),
+        Work::Load { stream, slot } => Op::Load(Load {
+            space: Space::Stream as u32,
+            per_step: 0,
+            address: make.place(Value::Stream(*stream)),
+            words: layers.streams[stream].words(target.shape) as u32,
+            ddr: make.spill(*slot),
+        }),
     }
 }
 
@@ -52,6 +68,12 @@ struct Make<'a> {
 impl Make<'_> {
     fn place(&self, value: Value) -> u32 {
         self.places.of(value) as u32
+    }
+
+    /// In units of 64 bytes.
+    fn spill(&self, slot: usize) -> u32 {
+        let bytes = self.at.spilled + slot * 2 * self.target.shape.outputs;
+        (bytes / ALIGNMENT) as u32
     }
 
     fn channels(&self, stream: TensorId) -> u32 {

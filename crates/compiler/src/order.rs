@@ -132,11 +132,10 @@ pub fn order(layers: &mut Layers, shortcuts: &[Shortcut]) -> Vec<Range<usize>> {
     }
     let mut made: BTreeSet<Value> = BTreeSet::new();
     let mut sequence = Vec::with_capacity(list.len());
-    for (i, placed) in behind.iter().enumerate() {
+    for (i, placed) in behind.into_iter().enumerate() {
         if moved.contains(&i) {
             continue;
         }
-        let placed = placed.iter().copied();
         for i in [i].into_iter().chain(placed) {
             made.extend(list[i].writes());
             sequence.push(i);

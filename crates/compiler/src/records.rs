@@ -213,13 +213,13 @@ fn encode_block(
             let block = sample_block(sampling, step.output_exponent);
             return block.map_err(|source| CompileError::Field {
                 layer: "sampler".into(),
-                source,
+                source: Box::new(source),
             });
         }
     };
     entries.map_err(|source| CompileError::Field {
         layer: format!("node {node}"),
-        source,
+        source: Box::new(source),
     })
 }
 

@@ -56,7 +56,7 @@ pub struct Schedule {
     pub epilogue: Vec<Item>,
     /// Layout of the steps' records.
     pub records: RecordLayout,
-    /// What lies at the data's base: room for states and pixels, then weights.
+    /// What lies at the data's base: room for states, pixels and streams that wait, then weights.
     pub data: Vec<u8>,
     /// Where the first lie.
     pub layout: DataLayout,
@@ -100,6 +100,9 @@ pub fn schedule(
         ));
     }
     let (mut data, layout) = data_layout(pixels);
+    let spilled = data.len();
+    let waiting = layers.spill_words * 2 * target.shape.outputs;
+    data.resize((spilled + waiting).next_multiple_of(ALIGNMENT), 0);
 
     let (mut resident, mut prefetches, weight_at) =
         weight_loads(nodes, layers, places, target, &commands, &mut data)?;
@@ -138,6 +141,7 @@ pub fn schedule(
         let at = Addresses {
             weights: weight_at[i],
             param: param_at[i],
+            spilled,
         };
         body.push(Item {
             op: operation(layers, places, target, layer, command.part, at, noise),
