@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -9,6 +8,12 @@ use diffuser::{
     CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Rounding, Sampler, Spacing,
 };
 use diffuser_evaluate::Filter;
+
+mod accelerator;
+mod parse;
+
+pub use accelerator::{CompileArgs, DeviceArgs};
+pub use parse::parse;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +61,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Evaluate the network once, on a sample from a file.
     Predict(PredictArgs),
+    /// Compile a model for the accelerator: descriptors, weights, step records.
+    Compile(CompileArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
 }
@@ -141,6 +148,9 @@ pub struct GenerateArgs {
     /// rather than from noise. Integers round it to multiples of 2^-24 once.
     #[arg(long, value_name = "FILE", help_heading = SAMPLING)]
     pub latents: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// How images are sampled.
@@ -546,30 +556,6 @@ fn methods() -> PossibleValuesParser {
     )
 }
 
-/// The command line, or an error whose message is one line; help and version end the process.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, String> {
-    use clap::error::ErrorKind;
-    Cli::try_parse_from(arguments).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-        _ => one_line(&error.render().to_string()),
-    })
-}
-
-/// clap's message without the usage that follows it: what is wrong, and a tip if there is one.
-fn one_line(message: &str) -> String {
-    let mut paragraphs = message
-        .split("\n\n")
-        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
-    let first = paragraphs.next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(&first).to_owned();
-    match paragraphs.find_map(|p| p.strip_prefix("tip: ").map(str::to_owned)) {
-        Some(tip) => format!("{first} ({tip})"),
-        None => first,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -579,27 +565,5 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn errors_are_one_line() {
-        let line = |args: &str| {
-            let args = ["diffuser"].into_iter().chain(args.split_whitespace());
-            parse(args.map(OsString::from)).unwrap_err()
-        };
-        for args in [
-            "generate --steps 0",
-            "generate --stps 3",
-            "predict",
-            "generate --kernel gpu",
-            "nonsense",
-            "generate --count 0",
-            "generate --eta x",
-            "quantize",
-        ] {
-            let line = line(args);
-            assert!(!line.contains('\n') && !line.is_empty(), "{line}");
-            assert!(!line.starts_with("error"), "{line}");
-        }
     }
 }

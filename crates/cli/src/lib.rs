@@ -32,6 +32,7 @@
 //! # Ok::<(), diffuser::Error>(())
 //! ```
 
+mod accelerator;
 mod compare;
 mod crew;
 mod error;
@@ -43,7 +44,9 @@ mod predict;
 mod progress;
 mod sampling;
 
+pub use accelerator::{Device, LayerCycles, Measured, Program};
 pub use compare::{Comparison, StepError};
+pub use diffuser_compiler::{Compiled, Stage as CompilerStage, Target};
 pub use diffuser_engine::KernelChoice;
 pub use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, Spacing};
 pub use diffuser_model::scale::scale_to_f64;

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Compare(a) => commands::compare::run(&a, &ui),
         Command::Evaluate(a) => commands::evaluate::run(&a, &ui),
         Command::Predict(a) => commands::predict::run(&a, &ui),
+        Command::Compile(a) => commands::compile::run(&a, &ui),
         Command::Completions(a) => commands::completions::run(&a),
     };
     match result {

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use diffuser_compiler::{Stage as CompilerStage, Target};
 use diffuser_engine::KernelChoice;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SamplerStep, Spacing, plan};
 
+use crate::accelerator::{self, Device, Program};
 use crate::compare::Comparison;
 use crate::crew::Crew;
 use crate::error::{Error, Result};
@@ -28,11 +30,13 @@ pub struct Generated {
     pub options: SamplerOptions,
     /// Time steps, first to last.
     pub timesteps: Vec<u32>,
-    /// What the network was evaluated with: a kernel's name, or `float`.
+    /// What the network was evaluated with: a kernel's name, `float`, or `simulator`.
     pub kernel: &'static str,
     /// Threads that took part.
     pub threads: usize,
-    /// Time to pack weights.
+    /// Clock cycles of the accelerator for all images, where it made them.
+    pub cycles: Option<u64>,
+    /// Time to pack weights, or to compile.
     pub setup_time: Duration,
     /// Time from noise to pixels.
     pub sampling_time: Duration,
@@ -72,6 +76,7 @@ pub struct Generator<'a> {
     latents: Option<&'a Tensor>,
     threads: usize,
     kernel: KernelChoice,
+    device: Device,
 }
 
 /// One image to be made.
@@ -120,7 +125,15 @@ impl<'a> Generator<'a> {
             latents: None,
             threads: 0,
             kernel: KernelChoice::default(),
+            device: Device::default(),
         }
+    }
+
+    /// What makes the images; all give the same.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
     }
 
     /// Number of images; by default 1, or as many as there are latents.
@@ -229,13 +242,19 @@ impl<'a> Generator<'a> {
         let run = self.prepare()?;
         self.check_viewable()?;
         let begun = Instant::now();
-        match self.source {
-            Source::Integer(model) => {
+        match (self.source, self.device) {
+            (Source::Integer(model), Device::Simulator(target)) => {
+                accelerator::generate(self, model, &target, run, begun, progress)
+            }
+            (Source::Float(_), Device::Simulator(_)) => Err(Error::setting(
+                "the accelerator has integers only: expected a quantised model",
+            )),
+            (Source::Integer(model), Device::Cpu) => {
                 let network = Integer::new(model, &run.plan, self.kernel)?;
                 let kernel = network.kernel();
                 self.sample(&network, run, kernel, begun, progress)
             }
-            Source::Float(model) => {
+            (Source::Float(model), Device::Cpu) => {
                 let network = Float::new(model, &run.plan)?;
                 self.sample(&network, run, "float", begun, progress)
             }
@@ -411,6 +430,41 @@ impl<'a> Generator<'a> {
             .collect())
     }
 
+    /// Compiles the model for the accelerator, for the first of the classes.
+    ///
+    /// # Errors
+    ///
+    /// When the settings do not fit the model, or the model does not fit the target.
+    pub fn compile(&self, target: &Target) -> Result<Program> {
+        let Source::Integer(model) = self.source else {
+            return Err(Error::setting(
+                "the accelerator has integers only: expected a quantised model",
+            ));
+        };
+        let run = self.prepare()?;
+        Program::new(model, target, &run, run.classes[0])
+    }
+
+    /// What a pass of the compiler leaves, as text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Generator::compile`].
+    pub fn compiler_stage(&self, target: &Target, stage: CompilerStage) -> Result<String> {
+        let Source::Integer(model) = self.source else {
+            return Err(Error::setting(
+                "the accelerator has integers only: expected a quantised model",
+            ));
+        };
+        accelerator::stage_text(model, target, &self.prepare()?, stage)
+    }
+
+    /// The latent of an image, where there are latents.
+    pub(crate) fn latent(&self, index: u64) -> Option<Vec<f32>> {
+        // The index is below the number of latents, as `jobs` has checked.
+        self.latents.map(|l| l.image_hwc(index as usize))
+    }
+
     /// The start states of all images.
     pub(crate) fn start<N: Network>(
         &self,
@@ -418,9 +472,8 @@ impl<'a> Generator<'a> {
         run: &Run,
     ) -> Result<Vec<State<N::X, N::P>>> {
         run.crew.map(&run.jobs, |job| {
-            // The index is below the number of latents, as `jobs` has checked.
-            let latents = self.latents.map(|l| l.image_hwc(job.stream.index as usize));
-            network.start(job.stream, latents.as_deref())
+            let latent = self.latent(job.stream.index);
+            network.start(job.stream, latent.as_deref())
         })
     }
 
@@ -446,6 +499,7 @@ impl<'a> Generator<'a> {
             timesteps: run.plan.iter().map(|s| s.timestep).collect(),
             kernel,
             threads: run.crew.threads(),
+            cycles: None,
             setup_time,
             sampling_time,
         })

@@ -15,6 +15,7 @@ fn help_texts() {
         "compare",
         "evaluate",
         "predict",
+        "compile",
         "completions",
     ] {
         let help = sandbox.ok(&format!("{command} --help"));

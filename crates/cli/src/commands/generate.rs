@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diffuser::output::{AnimationFormat, AtomicFile, default_columns, encode_animation};
-use diffuser::{Error, Generated, Generator, Image, Profile, Progress, Result, Stepped, sha256};
+use diffuser::{
+    Device, Error, Generated, Generator, Image, Profile, Progress, Result, Stepped, sha256,
+};
 use serde_json::{Value, json};
 
 use super::{Layout, check_distinct, configure, latents, open_float, open_quantised};
@@ -25,6 +27,11 @@ const MOST_FRAMES: usize = 100;
 /// Makes images.
 pub fn run(arguments: &GenerateArgs, ui: &Ui) -> Result<()> {
     let begun = Instant::now();
+    if arguments.animate.is_some() && arguments.device.device() != Device::Cpu {
+        return Err(Error::setting(
+            "--animate shows every step, but only the last leaves the accelerator: it needs --device cpu",
+        ));
+    }
     let outputs = Outputs::create(arguments)?;
     let path = arguments.model.as_deref();
     if arguments.float {
@@ -52,7 +59,8 @@ fn make(
         latents.as_ref(),
         given,
         DEFAULT_COUNT,
-    )?;
+    )?
+    .device(arguments.device.device());
     let layouts = layouts(profile, generator.image_count()?, arguments)?;
     let load_time = begun.elapsed();
     let watcher = Watcher {
@@ -227,6 +235,7 @@ fn report(
         "seed": arguments.sampling.seed,
         "kernel": made.kernel,
         "threads": made.threads,
+        "cycles": made.cycles,
         "width": made.images[0].width(),
         "height": made.images[0].height(),
         "channels": made.images[0].channels(),

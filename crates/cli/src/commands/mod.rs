@@ -1,6 +1,7 @@
 //! The commands, each a thin user of the library.
 
 pub mod compare;
+pub mod compile;
 pub mod completions;
 pub mod evaluate;
 pub mod generate;

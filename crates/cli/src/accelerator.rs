@@ -1,0 +1,397 @@
+//! The accelerator: models compiled for it, and images made on its simulator.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use diffuser_compiler::{CompileError, Compiled, Source, Stage, Target, compile, stage};
+use diffuser_device::host::{Driver, Job};
+use diffuser_device::{Options, Shape, Simulator, Sizes, Span, layers};
+use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::sampling::SamplerOptions;
+use diffuser_model::step::StepParams;
+use diffuser_spec::sampler::Step;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::network::state_from_real;
+use crate::progress::{Counter, Progress};
+use crate::sampling::{Generated, Generator, Run, picture};
+
+/// What makes images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The processor of this machine.
+    #[default]
+    Cpu,
+    /// The simulator of an accelerator.
+    Simulator(Target),
+}
+
+/// Cycles that no program takes.
+const ENDLESS: u64 = 1 << 50;
+
+/// Steps that are measured: one to get going, and one for each end of the step that counts.
+const MEASURED_STEPS: usize = 3;
+
+/// Name of a compiled file's metadata.
+const KEY: &str = "diffuser.program";
+
+/// A model compiled for a target, a sampler and a class.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Descriptors, weights and records.
+    pub compiled: Compiled,
+    /// How images are sampled.
+    pub options: SamplerOptions,
+    /// Time steps, first to last.
+    pub timesteps: Vec<u32>,
+    /// The class.
+    pub class: Option<usize>,
+    /// Multiply-accumulates of each node of the graph.
+    pub macs: Vec<u64>,
+}
+
+/// What one layer takes of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerCycles {
+    /// Name of the graph's node.
+    pub name: String,
+    /// Descriptors.
+    pub descriptors: u64,
+    /// Cycles from the start to the end of its descriptors, for `norm`, `prep` and the array.
+    pub cycles: [u64; 3],
+    /// Cycles in which the array multiplied.
+    pub busy: u64,
+    /// Cycles that the array stood still: for weights, for operands, for a bank, for the drain.
+    pub stalls: [u64; 4],
+    /// Multiply-accumulates of the layer as a share of what the array could have done meanwhile.
+    pub utilisation: f64,
+}
+
+/// Cycles of one step, as the simulator's model has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// From the end of one step to the end of the next.
+    pub cycles_per_step: u64,
+    /// Cycles in which the array multiplied.
+    pub busy: u64,
+    /// Cycles that the array stood still: for weights, for operands, for a bank, for the drain.
+    pub stalls: [u64; 4],
+    /// Multiply-accumulates of the network as a share of what the array could have done.
+    pub utilisation: f64,
+    /// Every node of the graph.
+    pub layers: Vec<LayerCycles>,
+}
+
+/// Parameters of all steps for one class.
+fn steps(model: &Model, run: &Run, class: Option<usize>) -> Result<Vec<StepParams>> {
+    let preparer = model.quantised().preparer();
+    let step = |timestep| preparer.step(timestep, class).map_err(Error::model);
+    run.plan.iter().map(|s| step(s.timestep)).collect()
+}
+
+fn coefficients(run: &Run) -> Result<Vec<Step>> {
+    let fixed = run
+        .plan
+        .iter()
+        .map(|s| s.to_fixed().map_err(Error::setting));
+    fixed.collect()
+}
+
+/// A model that does not fit its target is the caller's choice, all else a fault of the model.
+fn compile_error(error: CompileError) -> Error {
+    match error {
+        CompileError::Memory { .. } | CompileError::Unsupported { .. } => Error::setting(error),
+        _ => Error::model(error),
+    }
+}
+
+impl Program {
+    pub(crate) fn new(
+        model: &Model,
+        target: &Target,
+        run: &Run,
+        class: Option<usize>,
+    ) -> Result<Self> {
+        let quantised = model.quantised();
+        let graph = &quantised.graph;
+        let (steps, sampling) = (steps(model, run, class)?, coefficients(run)?);
+        let source = Source {
+            graph,
+            nodes: &quantised.nodes,
+            steps: &steps,
+            sampling: &sampling,
+        };
+        Ok(Self {
+            compiled: compile(&source, target).map_err(compile_error)?,
+            options: run.options,
+            timesteps: run.plan.iter().map(|s| s.timestep).collect(),
+            class,
+            macs: graph.nodes.iter().map(|n| graph.node_macs(n)).collect(),
+        })
+    }
+
+    /// A file with the tensors `program` (descriptors x 64), `data` and `records` (steps x bytes of a
+    /// record), all bytes as they go to memory, and where states and pixels lie in its metadata.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let c = &self.compiled;
+        let view = |name: &'static str, shape: &[usize], bytes| {
+            let view = TensorView::new(Dtype::U8, shape.to_vec(), bytes);
+            view.map(|v| (name, v)).map_err(Error::model)
+        };
+        let tensors = [
+            view("data", &[c.data.len()], &c.data)?,
+            view("program", &[c.program.len(), 64], &c.program_bytes)?,
+            view("records", &[c.steps, c.stride], &c.records)?,
+        ];
+        let info = HashMap::from([(KEY.to_owned(), self.describe().to_string())]);
+        safetensors::serialize(tensors, Some(info)).map_err(Error::model)
+    }
+
+    /// What it is, where states and pixels lie in `data`, and what it takes.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let c = &self.compiled;
+        let memories: serde_json::Map<_, _> = c
+            .taken
+            .iter()
+            .map(|&(memory, words)| {
+                let value = json!({ "taken": words, "of": c.target.words(memory) });
+                (memory.name().into(), value)
+            })
+            .collect();
+        json!({
+            "target": {
+                "name": c.target.name,
+                "pixels": c.target.shape.pixels,
+                "outputs": c.target.shape.outputs,
+                "inputs": c.target.shape.inputs,
+            },
+            "scheduler": self.options.sampler,
+            "steps": self.options.steps,
+            "timesteps": self.timesteps,
+            "class": self.class,
+            "image": { "height": c.image[0], "width": c.image[1], "channels": c.image[2] },
+            "descriptors": c.program.len(),
+            "bytes": {
+                "program": c.program_bytes.len(),
+                "data": c.data.len(),
+                "record": c.stride,
+                "records": c.records.len(),
+                "loaded_per_step": c.bytes_per_pass(),
+            },
+            "offsets": {
+                "state_in": c.layout.state_in,
+                "state_out": c.layout.state_out,
+                "pixels_out": c.layout.pixels_out,
+            },
+            "memories": memories,
+        })
+    }
+
+    /// Runs some steps on the simulator and measures one of them.
+    ///
+    /// # Errors
+    ///
+    /// When the program fails: a defect of the compiler.
+    pub fn measure(&self) -> Result<Measured> {
+        let c = &self.compiled;
+        let records = c.records.chunks_exact(c.stride).cycle();
+        let records: Vec<u8> = records.take(MEASURED_STEPS).flatten().copied().collect();
+        let job = Job {
+            program: c.program_bytes.clone(),
+            data: c.data.clone(),
+            records,
+            record_stride: c.stride as u32,
+            steps: MEASURED_STEPS as u32,
+            ..Job::default()
+        };
+        let options = Options {
+            trace: true,
+            ..Options::default()
+        };
+        let driver = simulate(&c.target, &job, options)?;
+        let spans = driver.device().trace();
+        let ends: Vec<u64> = spans
+            .iter()
+            .filter(|s| s.operation == "sample")
+            .map(|s| s.end)
+            .collect();
+        let [.., before, last] = ends[..] else {
+            return Err(Error::model("the simulator did not sample"));
+        };
+        let step = MEASURED_STEPS as u32 - 1;
+        let of_step: Vec<Span> = spans.iter().filter(|s| s.step == step).copied().collect();
+        Ok(self.measured(last - before, &of_step))
+    }
+
+    fn measured(&self, cycles_per_step: u64, spans: &[Span]) -> Measured {
+        let shape = self.compiled.target.shape;
+        let parallel = (shape.pixels * shape.outputs * shape.inputs) as f64;
+        let share = |macs: u64, cycles: u64| match cycles {
+            0 => 0.0,
+            _ => macs as f64 / (cycles as f64 * parallel),
+        };
+        let mut total = Measured {
+            cycles_per_step,
+            busy: 0,
+            stalls: [0; 4],
+            utilisation: share(self.macs.iter().sum(), cycles_per_step),
+            layers: Vec::new(),
+        };
+        for layer in layers(spans) {
+            let stalls = [
+                layer.stall_weight,
+                layer.stall_operand,
+                layer.stall_bank,
+                layer.stall_store,
+            ];
+            total.busy += layer.array_busy;
+            for (sum, stall) in total.stalls.iter_mut().zip(stalls) {
+                *sum += stall;
+            }
+            let tag = layer.tag as usize;
+            let (Some(name), Some(&macs)) = (self.compiled.names.get(tag), self.macs.get(tag))
+            else {
+                continue;
+            };
+            let [_, norm, prep, array, _] = layer.cycles;
+            total.layers.push(LayerCycles {
+                name: name.clone(),
+                descriptors: layer.descriptors,
+                cycles: [norm, prep, array],
+                busy: layer.array_busy,
+                stalls,
+                utilisation: share(macs, array + stalls[0] + stalls[1]),
+            });
+        }
+        total
+    }
+}
+
+/// What a pass of the compiler leaves, as text.
+pub(crate) fn stage_text(
+    model: &Model,
+    target: &Target,
+    run: &Run,
+    which: Stage,
+) -> Result<String> {
+    let quantised = model.quantised();
+    let (steps, sampling) = (steps(model, run, run.classes[0])?, coefficients(run)?);
+    let source = Source {
+        graph: &quantised.graph,
+        nodes: &quantised.nodes,
+        steps: &steps,
+        sampling: &sampling,
+    };
+    stage(&source, target, which).map_err(compile_error)
+}
+
+/// A simulator that has run a job to its end.
+fn simulate(target: &Target, job: &Job, options: Options) -> Result<Driver<Simulator>> {
+    let shape = Shape {
+        pixels: target.shape.pixels,
+        outputs: target.shape.outputs,
+        inputs: target.shape.inputs,
+    };
+    let sizes = Sizes {
+        stream: target.stream,
+        operand: target.operand,
+        weight: target.weight,
+        param: target.param,
+        affine: target.affine,
+        sums: target.sums,
+        state: target.state,
+    };
+    let simulator = Simulator::new(shape, sizes, options);
+    let mut driver = Driver::new(simulator).map_err(Error::model)?;
+    driver.load(job).map_err(Error::model)?;
+    if let Err(error) = driver.run(ENDLESS) {
+        let fault = driver.device().fault();
+        let fault = fault.map_or(String::new(), |f| format!(": {}", f.message));
+        return Err(Error::model(format!("the simulator: {error}{fault}")));
+    }
+    Ok(driver)
+}
+
+/// Makes all images on the simulator, each by a run of its own.
+pub(crate) fn generate(
+    generator: &Generator<'_>,
+    model: &Model,
+    target: &Target,
+    run: Run,
+    begun: Instant,
+    progress: &dyn Progress,
+) -> Result<Generated> {
+    let program = Program::new(model, target, &run, run.classes[0])?;
+    let compiled = &program.compiled;
+    let sampling = coefficients(&run)?;
+    let records = run.crew.map(&run.classes, |&class| {
+        let steps = steps(model, &run, class)?;
+        compiled
+            .encode_records(&steps, &sampling)
+            .map_err(compile_error)
+    })?;
+    let setup_time = begun.elapsed();
+
+    let begun = Instant::now();
+    let [height, width, channels] = compiled.image;
+    let counter = Counter::new(progress, run.jobs.len() * run.plan.len());
+    let options = Options::default();
+    let made = run.crew.map(&run.jobs, |image| {
+        let start = match generator.latent(image.stream.index) {
+            Some(values) => state_from_real(&values)?,
+            None => noise(
+                image.stream.seed,
+                image.stream.index,
+                Purpose::Start,
+                height * width * channels,
+            ),
+        };
+        let mut data = compiled.data.clone();
+        let state = compiled.state_bytes(&start);
+        data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+        let job = Job {
+            program: compiled.program_bytes.clone(),
+            data,
+            records: records[image.class_slot].clone(),
+            record_stride: compiled.stride as u32,
+            steps: compiled.steps as u32,
+            seed: image.stream.seed,
+            image: image.stream.index,
+        };
+        let mut driver = simulate(target, &job, options)?;
+        let mut pixels = vec![0; 4 * height * width];
+        let offset = compiled.layout.pixels_out as u64;
+        driver
+            .read_data(offset, &mut pixels)
+            .map_err(Error::model)?;
+        for _ in 0..run.plan.len() {
+            counter.count();
+        }
+        let cycles = driver.device().counters().cycles;
+        Ok((compiled.pixels_of(&pixels), cycles))
+    })?;
+    let cycles = made.iter().map(|(_, cycles)| cycles).sum();
+    Ok(Generated {
+        images: made
+            .into_iter()
+            .map(|(pixels, _)| picture(generator.profile(), pixels))
+            .collect(),
+        classes: run.jobs.iter().map(|j| j.class).collect(),
+        options: run.options,
+        timesteps: program.timesteps,
+        kernel: "simulator",
+        threads: run.crew.threads(),
+        cycles: Some(cycles),
+        setup_time,
+        sampling_time: begun.elapsed(),
+    })
+}
