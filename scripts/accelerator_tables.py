@@ -6,7 +6,11 @@
 Runs two networks on the simulator of the ZU9EG (`cargo run --release -p diffuser-compiler --example trace`) and counts cycles of its
 model; counts bank conflicts by the rule of docs/isa.md and checks that the simulator counted the same; sizes of memories are those of
 hw/rtl/pkg/target_pkg.sv; resources are read from what `hw/synth/synth.py --output` wrote (--synthesis). --traces FOLDER keeps the traces
-there, and takes those that are there already. --check changes nothing and fails where a file is not what it would be.
+there, and takes those that are there already. --rtl names files with the output of
+
+    DIFFUSER_TOPS=core_small cargo test -p diffuser-cosim --features verilator --test core networks -- --nocapture --test-threads 1
+
+--check changes nothing and fails where a file is not what it would be.
 """
 
 import argparse
@@ -317,6 +321,28 @@ def loss_table(runs: dict) -> str:
     return "\n".join(lines)
 
 
+def rtl_table(files: list[Path]) -> str:
+    """Counters of the RTL beside the simulator's, from what the tests of crates/cosim print."""
+    names = {"array_busy": "multiply", "stall_weight": "DDR", "stall_operand": "operand", "stall_bank": "bank", "stall_store": "drain"}
+    lines = ["| network of the test, two steps | cycles | " + " | ".join(names.values()) + " |", "| --- |" + " --- |" * (len(names) + 1)]
+    pattern = re.compile(r"^test \w+::(\w+)|^(RTL|simulator) +Counters \{ (.*) \}", re.M)
+    for file in files:
+        test, rtl = "", {}
+        # the name of a test stands in front of the first of its lines
+        for match in pattern.finditer(re.sub(r" \.\.\. (?=RTL|simulator)", "\n", file.read_text())):
+            if match.group(1):
+                test = match.group(1).replace("_", " ")
+                continue
+            counters = {name: int(value) for name, value in re.findall(r"(\w+): (\d+)", match.group(3))}
+            if match.group(2) == "RTL":
+                rtl = counters
+                continue
+            more = 100 * (rtl["cycles"] / counters["cycles"] - 1)
+            cells = [f"{rtl['cycles']:,} / {counters['cycles']:,} ({more:+.1f} %)"] + [f"{rtl[n]:,} / {counters[n]:,}" for n in names]
+            lines.append(f"| {test} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def comparison_table(runs: dict) -> str:
     run = runs["cifar10"]
     cycles = step_counters(run)["cycles"]
@@ -494,6 +520,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", type=Path)
     parser.add_argument("--synthesis", type=Path, nargs="+", help="report.json of hw/synth/synth.py; without it that table stays")
+    parser.add_argument("--rtl", type=Path, nargs="+", help="what tests of crates/cosim/tests/core printed; without it that table stays")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -509,6 +536,8 @@ def main() -> None:
         page = replaced(page, name, make(runs))
     if arguments.synthesis:
         page = replaced(page, "resources", resource_table(arguments.synthesis))
+    if arguments.rtl:
+        page = replaced(page, "rtl", rtl_table(arguments.rtl))
     layers = LAYERS_HEAD
     for model, name in [("cifar10", "35.7 M U-Net of CIFAR-10, random weights"), ("shipped", "Shipped model")]:
         layers += f"\n## {name}\n\n{layer_table(runs[model])}\n"
