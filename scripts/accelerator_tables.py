@@ -151,9 +151,10 @@ def conflict_table(_: dict) -> str:
         "3x3": {"kernel": 3},
         "1x1, Q, K, V, linear": {"kernel": 1},
         "3x3 after nearest 2x": {"kernel": 3, "upsample": True},
-        "3x3, stride 2, padded all round": {"kernel": 3, "stride": 2},
-        "3x3, stride 2, padded below and right": {"kernel": 3, "stride": 2, "pad": 0},
+        "3x3, stride 2, padded all round or below and right": {"kernel": 3, "stride": 2},
     }
+    corner = {"kernel": 3, "stride": 2, "pad": 0}
+    assert all(cell(size=s, **corner) == cell(size=s, kernel=3, stride=2) for s in sizes)
     lines = ["| result | " + " | ".join(f"{s}x{s}" for s in sizes) + " |", "| --- |" + " --- |" * len(sizes)]
     for name, kind in kinds.items():
         lines.append(f"| {name} | " + " | ".join(cell(size=s, **kind) for s in sizes) + " |")
@@ -311,12 +312,11 @@ def loss_table(runs: dict) -> str:
             "operand, before `conv_in`: the sampler's update": first,
             "operand, before other layers": step["operand"] - point - first,
             "DDR": step["weight"],
-            "bank conflicts": step["bank"],
-            "drain and bubbles": step["drain"] + sum(layer["bubble"] for layer in layers.values()),
+            "bank conflicts, drain, bubbles": step["bank"] + step["drain"] + sum(layer["bubble"] for layer in layers.values()),
         }
         assert abs(sum(column.values()) - step["cycles"]) < 1e-3
         columns.append({name: 100 * cycles / step["cycles"] for name, cycles in column.items()})
-    lines = ["| % of a step's cycles | " + " | ".join(names.values()) + " |", "| --- | --- | --- |"]
+    lines = ["| what the array does with a step's cycles, % | " + " | ".join(names.values()) + " |", "| --- | --- | --- |"]
     lines += [f"| {name} | " + " | ".join(f"{column[name]:.1f}" for column in columns) + " |" for name in columns[0]]
     return "\n".join(lines)
 
