@@ -110,7 +110,8 @@ impl Preprocessing {
     /// When it cannot be read or a value makes no sense.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let read: Self = serde_json::from_slice(&bytes).map_err(|e| Error::file(path, e))?;
+        let read: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::file(path, format!("no description of preprocessing: {e}")))?;
         let sides = read.size.iter().all(|s| (1..=LARGEST_SIDE).contains(s));
         let finite = read
             .mean

@@ -43,12 +43,11 @@ pub fn distances(report: &Report) -> Result<String> {
 }
 
 fn svg(title: &str, rows: &[(&str, Figure)]) -> String {
-    let most = rows
-        .iter()
-        .map(|(_, f)| f.interval.high.max(f.value))
-        .fold(0.0, f64::max);
+    let highs = rows.iter().map(|(_, f)| f.interval.high.max(f.value));
+    let most = highs.filter(|v| v.is_finite()).fold(0.0, f64::max);
     let step = tick_step(most);
-    let end = ((most / step).floor() + 1.0) * step;
+    let ticks = (most / step) as usize + 1;
+    let end = ticks as f64 * step;
     let x = |v: f64| LEFT + PLOT * v.max(0.0) / end;
     let (width, bottom) = (LEFT + PLOT + RIGHT, TOP + ROW * rows.len() as f64);
     let height = bottom + BOTTOM;
@@ -60,19 +59,18 @@ fn svg(title: &str, rows: &[(&str, Figure)]) -> String {
         width / 2.0,
         escape(title)
     );
-    let mut tick = 0.0;
-    while tick <= end * 1.0001 {
+    for k in 0..=ticks {
+        let tick = k as f64 * step;
         writeln!(
             out,
             "<line x1=\"{0:.1}\" y1=\"{TOP}\" x2=\"{0:.1}\" y2=\"{bottom}\" stroke=\"#ddd\"/>\
-             <text x=\"{0:.1}\" y=\"{1}\" text-anchor=\"middle\">{tick}</text>",
+             <text x=\"{0:.1}\" y=\"{1}\" text-anchor=\"middle\">{2}</text>",
             x(tick),
-            bottom + 20.0
+            bottom + 20.0,
+            // without the noise of binary fractions
+            (tick * 1e9).round() / 1e9
         )
         .expect("memory");
-        tick = ((tick / step).round() + 1.0) * step;
-        // Without the noise of binary fractions in the labels.
-        tick = (tick * 1e6).round() / 1e6;
     }
     for (i, (name, figure)) in rows.iter().enumerate() {
         let y = TOP + ROW * (i as f64 + 0.5);
@@ -97,9 +95,12 @@ fn svg(title: &str, rows: &[(&str, Figure)]) -> String {
     out + "</svg>\n"
 }
 
-/// 1, 2 or 5 times a power of ten, for about six ticks up to `most`.
+/// 1, 2 or 5 times a power of ten, for about six ticks up to `most`; 1 where there is nothing to show.
 fn tick_step(most: f64) -> f64 {
-    let rough = most.max(1e-6) / 6.0;
+    if most <= 0.0 {
+        return 1.0;
+    }
+    let rough = most / 6.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0].into_iter().find(|m| m * power >= rough);
     step.unwrap_or(10.0) * power
@@ -147,5 +148,7 @@ mod tests {
         assert_eq!(tick_step(18.0), 5.0);
         assert_eq!(tick_step(0.9), 0.2);
         assert_eq!(tick_step(6.0), 1.0);
+        assert_eq!(tick_step(0.0), 1.0);
+        assert_eq!(tick_step(3e-9), 5e-10);
     }
 }
