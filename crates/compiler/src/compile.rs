@@ -37,13 +37,13 @@ pub struct Source<'a> {
 /// A pass, to look at what it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// [`crate::lower`].
+    /// the module `lower`.
     Lower,
-    /// [`crate::fuse`].
+    /// the module `fuse`.
     Fuse,
-    /// [`crate::order`].
+    /// the module `order`.
     Order,
-    /// [`crate::tile`].
+    /// the module `tile`.
     Tile,
     /// The finished program.
     Program,
