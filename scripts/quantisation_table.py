@@ -40,6 +40,12 @@ ROWS = {
     "q-diffusion, W4, AdaRound": ["--method", "q-diffusion", "--weights", "4", "--rounding", "adaround"],
 }
 
+# rows that are measured on every schedule; the others on the first one only
+EVERYWHERE = [
+    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq", "dynamic-step, 100 rows",
+    "dynamic-step, W4",
+]
+
 
 def most_decibels(values: int) -> float:
     """PSNR of a picture of which one value differs by one, in place of the infinity of equal pictures."""
@@ -110,7 +116,7 @@ def main() -> None:
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         measured = {}
-        for row in args.rows:
+        for row in args.rows if schedule == args.schedules[0] else [r for r in args.rows if r in EVERYWHERE]:
             file = quantised(args.binary, args.model, args.folder, row)
             report = call(
                 args.binary, "evaluate", str(file), "--against", str(args.model), "--scheduler", sampler,
