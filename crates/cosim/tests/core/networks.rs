@@ -206,10 +206,8 @@ fn class_conditional_with_four_channels() {
     same_cycles(&compiled, &rtl, &simulated, 20);
 }
 
-/// The model that the command ships, from noise to the state after its steps: minutes, so by hand
-/// (`cargo test --release … -- --ignored`).
+/// The model that the command ships, from noise to the state after two steps.
 #[test]
-#[ignore = "minutes"]
 fn the_shipped_model() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/default.safetensors");
     let model = QuantisedModel::load(&path).expect("the shipped model");
