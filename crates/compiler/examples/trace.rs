@@ -57,7 +57,7 @@ fn details(descriptor: &Descriptor) -> String {
     match &descriptor.op {
         Op::Conv(op) => format!(
             r#", "kernel": {}, "stride": {}, "upsample": {}, "planes": {}, "blocks": {}, "tiles": {}, "pad": {}, "in": [{}, {}], "out": [{}, {}], "dest": {}, "sums": {}, "follows": {}"#,
-            2 * op.kernel + 1,
+            [1, 3, 2][op.kernel as usize],
             op.stride + 1,
             op.upsample,
             u32::from(op.planes) + 1,

@@ -178,7 +178,7 @@ pub fn accesses(op: &Op, target: &Target) -> Vec<Access> {
 
 fn conv(c: &diffuser_isa::generated::Conv, [p, o, i]: [usize; 3]) -> Vec<Access> {
     let tiles = c.tiles as usize;
-    let kernel = if c.kernel == 0 { 1 } else { 3 };
+    let kernel = [1, 3, 2][c.kernel as usize];
     let from = (c.in_width * c.in_height) as usize;
     let pixels = (c.out_width * c.out_height) as usize;
     let planes = if c.planes { 2 } else { 1 };
@@ -198,7 +198,13 @@ fn conv(c: &diffuser_isa::generated::Conv, [p, o, i]: [usize; 3]) -> Vec<Access>
     let heads_blocks = c.head_blocks as usize;
     match c.dest_kind {
         0 => {
-            let words = (tiles - 1) * c.dest_plane as usize + pixels;
+            // up to the last word, where an interleaved result leaves gaps, too
+            let last = if c.interleave {
+                4 * pixels - 2 * c.out_width as usize - 2
+            } else {
+                pixels - 1
+            };
+            let words = (tiles - 1) * c.dest_plane as usize + last + 1;
             list.push(access(Memory::Stream, WRITE, c.dest, words));
             if c.residual {
                 list.push(access(Memory::Stream, READ, c.residual_at, words));

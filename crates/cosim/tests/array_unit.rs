@@ -377,13 +377,17 @@ macro_rules! bench {
             #[test]
             fn broken_rules() {
                 let mut bench = Bench::new(9);
-                let breaks: [(u32, fn(&mut Conv)); 6] = [
+                let breaks: [(u32, fn(&mut Conv)); 10] = [
                     (1, |op| op.residual = true),
                     (2, |op| op.sums = true),
                     (3, |op| (op.sums, op.add_sums) = (true, true)),
                     (0, |op| (op.sums, op.add_sums) = (false, true)),
                     (2, |op| op.head_blocks = 0),
                     (3, |op| op.head_blocks = 0),
+                    (0, |op| (op.interleave, op.residual) = (true, true)),
+                    (1, |op| op.interleave = true),
+                    (2, |op| op.interleave = true),
+                    (3, |op| op.interleave = true),
                 ];
                 for (kind, break_it) in breaks {
                     let mut bad = descriptor(&mut bench.random, &mut bench.m, kind, 512);

@@ -29,7 +29,7 @@ const HELD: [u32; 13] = [
 fn values_after_reset() {
     let mut bench = Bench::new(0);
     assert_eq!(bench.read(ID), 0x4449_4646);
-    assert_eq!(bench.read(VERSION), 1);
+    assert_eq!(bench.read(VERSION), 2);
     assert_eq!(bench.read(SHAPE), 4 | 8 << 8 | 8 << 16);
     assert_eq!(bench.read(TIMEOUT), 0x0100_0000);
     for offset in (0..0x200).step_by(4) {

@@ -195,22 +195,24 @@ operations! {
         dest_kind: u32 = 4, 0, 2, 0..=3;
         /// The operand has two planes.
         planes: bool = 4, 2, 1, 0..=1;
-        /// 0: 1x1, 1: 3x3.
-        kernel: u32 = 4, 3, 1, 0..=1;
+        /// 0: 1x1, 1: 3x3, 2: 2x2.
+        kernel: u32 = 4, 3, 2, 0..=2;
         /// 0: 1, 1: 2.
-        stride: u32 = 4, 4, 1, 0..=1;
+        stride: u32 = 4, 5, 1, 0..=1;
         /// The input is read as if each pixel stood four times, nearest 2x.
-        upsample: bool = 4, 5, 1, 0..=1;
+        upsample: bool = 4, 6, 1, 0..=1;
         /// A stream is added.
-        residual: bool = 4, 6, 1, 0..=1;
+        residual: bool = 4, 7, 1, 0..=1;
         /// Channel sums of the result are kept, beginning at zero.
-        sums: bool = 4, 7, 1, 0..=1;
-        /// With `sums`: they go on from where they are (a further band of the same tensor).
-        add_sums: bool = 4, 8, 1, 0..=1;
+        sums: bool = 4, 8, 1, 0..=1;
+        /// With `sums`: they go on from where they are (a further band or phase of the same tensor).
+        add_sums: bool = 4, 9, 1, 0..=1;
+        /// `dest_kind` 0: the result is every second column of every second row of a tensor of twice its width.
+        interleave: bool = 4, 10, 1, 0..=1;
         /// Rows of padding above; below and at the right it follows from the sizes.
-        pad_top: u32 = 4, 9, 2, 0..=3;
+        pad_top: u32 = 4, 11, 2, 0..=3;
         /// Columns of padding at the left.
-        pad_left: u32 = 4, 11, 2, 0..=3;
+        pad_left: u32 = 4, 13, 2, 0..=3;
         /// Blocks of I input channels in a plane.
         blocks: u32 = 4, 16, 16, 1..=65535;
         /// First row of the operand memory.
@@ -387,7 +389,7 @@ pub mod register {
     /// Version of this file's layout.
     pub const VERSION: u32 = 0x004;
     /// `VERSION` at reset.
-    pub const VERSION_RESET: u32 = 0x00000001;
+    pub const VERSION_RESET: u32 = 0x00000002;
     /// The array.
     pub const SHAPE: u32 = 0x008;
     /// `SHAPE.pixels`: P.

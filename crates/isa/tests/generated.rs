@@ -96,9 +96,9 @@ fn faults_of_the_source_are_one_line() {
         "access w1s is none of",
     );
     refused(
-        "version = 1\n",
         "version = 2\n",
-        "register VERSION: reset is 1, the file's version 2",
+        "version = 3\n",
+        "register VERSION: reset is 2, the file's version 3",
     );
     refused("signed = true", "sign = true", "unknown field");
     refused(
@@ -290,9 +290,9 @@ fn words_by_hand() {
                 .after(Unit::Array, -1)
         },
         op: Op::Conv(Conv {
-            kernel: 1,
-            residual: true,
+            kernel: 2,
             sums: true,
+            interleave: true,
             pad_top: 1,
             pad_left: 1,
             blocks: 4,
@@ -304,7 +304,6 @@ fn words_by_hand() {
             out_width: 32,
             out_height: 16,
             dest: 0x200,
-            residual_at: 0x300,
             dest_plane: 512,
             param: 9,
             sums_base: 64,
@@ -317,13 +316,13 @@ fn words_by_hand() {
         0,
         3 | 0xffff << 16,
         7 << 16,
-        1 << 3 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 11 | 4 << 16,
+        2 << 3 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 13 | 4 << 16,
         0x100,
         2 | 0xabcdef << 8,
         32 | 16 << 12,
         32 | 16 << 12,
         0x200,
-        0x300,
+        0,
         512,
         9 | 64 << 16,
         0,
@@ -334,9 +333,9 @@ fn words_by_hand() {
     assert_eq!(Descriptor::decode(&words), Ok(conv));
     assert_eq!(
         conv.to_string(),
-        "conv kernel=1 residual=1 sums=1 pad_top=1 pad_left=1 blocks=4 operand=256 tiles=2 \
+        "conv kernel=2 sums=1 interleave=1 pad_top=1 pad_left=1 blocks=4 operand=256 tiles=2 \
          weights=11259375 in_width=32 in_height=16 out_width=32 out_height=16 dest=512 \
-         residual_at=768 dest_plane=512 param=9 sums_base=64 wait prep>=3 array>=-1 chain tag=7"
+         dest_plane=512 param=9 sums_base=64 wait prep>=3 array>=-1 chain tag=7"
     );
 
     let load = Descriptor {

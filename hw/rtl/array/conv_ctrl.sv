@@ -144,8 +144,9 @@ module conv_ctrl
   assign desc = desc_i;
   assign wrong_opcode = desc.opcode != OpcodeConv;
   // what the ranges of single fields do not say
-  assign wrong_field = !conv_desc_in_range(desc) || (desc.dest_kind != '0 && (desc.residual || desc.sums))
-      || (desc.add_sums && !desc.sums) || (desc.dest_kind[1] && desc.head_blocks == '0);
+  assign wrong_field = !conv_desc_in_range(desc) || (desc.dest_kind != '0 && (desc.residual || desc.sums || desc.interleave))
+      || (desc.add_sums && !desc.sums) || (desc.interleave && desc.residual)
+      || (desc.dest_kind[1] && desc.head_blocks == '0);
   assign wrong = wrong_opcode || wrong_field;
   assign full = (ready_q ^ retired_q) == 2'b10;
   // chain_groups_i is of the descriptor taken last

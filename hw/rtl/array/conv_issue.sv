@@ -90,7 +90,7 @@ module conv_issue
   logic run_q, begin_desc;
   logic [AddrWidth-1:0] operand_q, block_rows_q;
   logic [15:0] last_block_index_q;  // blocks - 1
-  logic one_block_q, kernel_q, chain_q;
+  logic one_block_q, one_tap_q, chain_q;
   logic [7:0] fill_value_q;
   assign begin_desc = !run_q && valid_q && start_i;
 
@@ -144,7 +144,7 @@ module conv_issue
       block_rows_q <= cfg_i.block_rows;
       last_block_index_q <= cfg_i.blocks - 1'b1;
       one_block_q <= cfg_i.blocks == 16'd1;
-      kernel_q <= cfg_i.kernel;
+      one_tap_q <= cfg_i.kernel_last == '0;
       chain_q <= cfg_i.chain;
       fill_value_q <= cfg_i.planes ? '0 : zero_point_i;
       offset_q <= cfg_i.operand;
@@ -164,7 +164,7 @@ module conv_issue
           last_block_q <= one_block_q;
           // the second plane begins behind the first one's last block
           if (tap_q.flags.first) plane1_q <= offset_next;
-          if (tap_q.flags.plane_end) offset_q <= kernel_q ? plane1_q : offset_next;
+          if (tap_q.flags.plane_end) offset_q <= one_tap_q ? offset_next : plane1_q;
           else if (tap_q.flags.group_end || !plane_q) offset_q <= operand_q;
           else offset_q <= plane1_q;
           // both planes and all groups of a tile have the same weights

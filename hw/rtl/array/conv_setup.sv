@@ -60,12 +60,13 @@ module conv_setup
     plain = '0;
     plain.dest_kind = desc_q.dest_kind;
     plain.planes = desc_q.planes;
-    plain.kernel = desc_q.kernel;
+    plain.kernel_last = {desc_q.kernel[0], desc_q.kernel[1]};  // 0: 1x1, 1: 3x3, 2: 2x2
     plain.stride = desc_q.stride;
     plain.upsample = desc_q.upsample;
     plain.residual = desc_q.residual;
     plain.sums = desc_q.sums;
     plain.add_sums = desc_q.add_sums;
+    plain.interleave = desc_q.interleave;
     plain.chain = desc_q.chain;
     plain.pad_top = desc_q.pad_top;
     plain.pad_left = desc_q.pad_left;

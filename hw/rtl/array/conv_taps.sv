@@ -47,7 +47,7 @@ module conv_taps
   logic [P-1:0][11:0] column_q;
   logic kx_end, ky_end, plane_end, group_end, tile_end;
 
-  assign k_last = {cfg_i.kernel, 1'b0};
+  assign k_last = cfg_i.kernel_last;
   assign kx_end = kx_q == k_last;
   assign ky_end = kx_end && ky_q == k_last;
   assign plane_end = ky_end && cfg_i.planes && !plane_q;

@@ -1,7 +1,8 @@
 // Where the result of a `conv` goes: takes requantised pixels in order and writes them to the stream memory, to the operand memory (Q) or
 // to the weight memory as K or V. A pixel is one write, for Q and K one for each of its O / I blocks.
 //
-// An address is that of the channel block plus that of the pixel; both run along, no product is formed.
+// An address is that of the channel block plus that of the pixel; both run along, no product is formed. Of an interleaved result
+// pixels are two words apart, and one row of the stream lies between two of its rows.
 
 module conv_writer
   import diffuser_pkg::*;
@@ -69,6 +70,11 @@ module conv_writer
   logic [AddrWidth-1:0] tile_base_q, base_q, base_next;  // of the tile's first block, of this one
   logic [7:0] tile_place_q, place_q, place_next;  // of the block within its head (K)
   logic [AddrWidth-1:0] offset_q;  // of the pixel
+  logic interleave_q;
+  logic [11:0] last_column_q, columns_left_q;  // columns less one, behind this one
+  logic row_end_q;
+  logic [AddrWidth-1:0] row_step_q;  // interleaved, from a row's last pixel to the next one's first
+  logic [AddrWidth-1:0] offset_step;
   logic [PlaceWidth-1:0] pixel_q, wrap;  // low bits of its number; ones where the next has another offset
   logic [BlockWidth-1:0] block_q;
   logic last_block, advance, out_ready;
@@ -80,6 +86,12 @@ module conv_writer
   assign last_block = single_q || block_q == BlockWidth'(Blocks - 1);
   assign advance = run_q && valid_i && out_ready;
   assign ready_o = run_q && out_ready && last_block;
+
+  always_comb begin
+    if (key_q) offset_step = AddrWidth'(head_blocks_q);
+    else if (!interleave_q) offset_step = AddrWidth'(1);
+    else offset_step = row_end_q ? row_step_q : AddrWidth'(2);
+  end
 
   always_comb begin
     unique case (kind_q)
@@ -108,6 +120,11 @@ module conv_writer
       tile_place_q <= cfg_i.head_block;
       place_q <= cfg_i.head_block;
       offset_q <= '0;
+      interleave_q <= cfg_i.interleave;
+      last_column_q <= cfg_i.out_width - 1'b1;
+      columns_left_q <= cfg_i.out_width - 1'b1;
+      row_end_q <= cfg_i.out_width == 12'd1;
+      row_step_q <= AddrWidth'({cfg_i.out_width, 1'b0}) + AddrWidth'(2);
       pixel_q <= '0;
       block_q <= '0;
     end else if (advance) begin
@@ -118,6 +135,13 @@ module conv_writer
         head_end_q <= head_end_next;
       end else begin
         block_q <= '0;
+        if (row_end_q || tile_end_i) begin
+          columns_left_q <= last_column_q;
+          row_end_q <= last_column_q == '0;
+        end else begin
+          columns_left_q <= columns_left_q - 1'b1;
+          row_end_q <= columns_left_q == 12'd1;
+        end
         if (tile_end_i) begin
           pixel_q <= '0;
           offset_q <= '0;
@@ -129,7 +153,7 @@ module conv_writer
           head_end_q <= head_end_next;
         end else begin
           pixel_q <= pixel_q + 1'b1;
-          if ((pixel_q & wrap) == wrap) offset_q <= offset_q + (key_q ? AddrWidth'(head_blocks_q) : AddrWidth'(1));
+          if ((pixel_q & wrap) == wrap) offset_q <= offset_q + offset_step;
           base_q <= tile_base_q;
           place_q <= tile_place_q;
           head_end_q <= tile_head_end_q;

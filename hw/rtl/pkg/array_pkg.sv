@@ -24,12 +24,13 @@ package array_pkg;
   typedef struct packed {
     logic [1:0] dest_kind;
     logic planes;
-    logic kernel;
+    logic [1:0] kernel_last;  // rows and columns of the kernel, less one
     logic stride;
     logic upsample;
     logic residual;
     logic sums;
     logic add_sums;
+    logic interleave;
     logic chain;
     logic [1:0] pad_top;
     logic [1:0] pad_left;

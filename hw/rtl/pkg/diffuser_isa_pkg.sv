@@ -284,15 +284,16 @@ package diffuser_isa_pkg;
     logic [7:0] reserved_184;
     logic [23:0] operand;
     logic [15:0] blocks;
-    logic [2:0] reserved_141;
+    logic [0:0] reserved_143;
     logic [1:0] pad_left;
     logic [1:0] pad_top;
+    logic interleave;
     logic add_sums;
     logic sums;
     logic residual;
     logic upsample;
     logic stride;
-    logic kernel;
+    logic [1:0] kernel;
     logic planes;
     logic [1:0] dest_kind;
     logic [15:0] tag;
@@ -309,11 +310,12 @@ package diffuser_isa_pkg;
   } conv_desc_t;
 
   localparam logic [511:0] ConvDescReserved =
-    512'hffffffffffffffffffff000000000000ff000000ff000000ff000000ff000000ff00000000000000ff0000000000e000000000000000000000000000ffff8000;
+    512'hffffffffffffffffffff000000000000ff000000ff000000ff000000ff000000ff00000000000000ff00000000008000000000000000000000000000ffff8000;
 
   // Every field of the operation is in its range.
   function automatic logic conv_desc_in_range(conv_desc_t d);
-    return d.blocks >= 16'd1
+    return d.kernel <= 2'd2
+        && d.blocks >= 16'd1
         && d.tiles >= 8'd1
         && d.in_width >= 12'd1
         && d.in_height >= 12'd1
@@ -464,7 +466,7 @@ package diffuser_isa_pkg;
   localparam logic [11:0] RegIdOffset = 12'h000;
   localparam logic [31:0] RegIdReset = 32'h44494646;
   localparam logic [11:0] RegVersionOffset = 12'h004;
-  localparam logic [31:0] RegVersionReset = 32'h00000001;
+  localparam logic [31:0] RegVersionReset = 32'h00000002;
   localparam logic [11:0] RegShapeOffset = 12'h008;
   localparam int unsigned RegShapePixelsLsb = 0;
   localparam int unsigned RegShapePixelsWidth = 8;

@@ -69,7 +69,7 @@ fn parameters(random: &mut Random, m: &mut Memories, op: &Conv) {
     };
     let at = op.param as usize;
     m.param[at] = head.encode().unwrap()[0];
-    let products = u64::from(op.blocks) * if op.kernel == 1 { 9 } else { 1 };
+    let products = u64::from(op.blocks) * [1, 9, 4][op.kernel as usize];
     let products = products * m.shape.inputs as u64;
     let spread = 6 + products.ilog2() / 2 + if op.planes { 7 } else { 0 } + 6;
     for o in 0..op.tiles as usize * m.shape.outputs {
@@ -106,11 +106,14 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
     let (operand, operand_dest) = pick(half.operand);
     let (weights, weight_dest) = pick(half.weight);
     let (stream, other) = pick(half.stream);
-    let kernel = random.below(2) as u32;
+    let kernel = random.below(3) as u32;
     let stride = u32::from(random.chance(80));
     let upsample = random.chance(64);
     let (in_width, in_height) = (random.range(1, 10) as u32, random.range(1, 7) as u32);
-    let (mut pad_top, mut pad_left) = (kernel, kernel);
+    let (mut pad_top, mut pad_left) = match kernel {
+        2 => (random.below(2) as u32, random.below(2) as u32),
+        same => (same, same),
+    };
     let full = |n: u32| if upsample { 2 * n } else { n }.div_ceil(stride + 1);
     let (mut out_width, mut out_height) = (full(in_width), full(in_height));
     // whatever else the sizes may be
@@ -124,10 +127,11 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
     let blocks = random.range(1, 4) as u32;
     let tiles = random.range(1, 3) as u32;
     let stream_kind = dest_kind == 0;
-    let residual = stream_kind && random.chance(128);
+    let interleave = stream_kind && random.chance(if kernel == 2 { 180 } else { 40 });
+    let residual = stream_kind && !interleave && random.chance(128);
     let sums = stream_kind && random.chance(128);
     let dest_plane = if stream_kind {
-        pixels + random.below(7) as u32
+        pixels * if interleave { 4 } else { 1 } + random.below(7) as u32
     } else {
         0
     };
@@ -154,6 +158,7 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
         residual,
         sums,
         add_sums: sums && random.chance(100),
+        interleave,
         pad_top,
         pad_left,
         blocks,

@@ -20,7 +20,11 @@ mod dest {
 /// Rows and columns of the kernel.
 #[must_use]
 pub const fn kernel(op: &Conv) -> u64 {
-    if op.kernel == 0 { 1 } else { 3 }
+    match op.kernel {
+        0 => 1,
+        1 => 3,
+        _ => 2,
+    }
 }
 
 /// Planes of the operand.
@@ -55,12 +59,26 @@ pub const fn tap(op: &Conv, n: u64, ky: u64, kx: u64) -> Option<u64> {
     Some((y / up * op.in_width as i64 + x / up) as u64)
 }
 
+/// Word of output pixel `n` of a stream, counted from that of pixel 0.
+const fn place(op: &Conv, n: u64) -> u64 {
+    if op.interleave {
+        let width = op.out_width as u64;
+        2 * (n % width) + 4 * width * (n / width)
+    } else {
+        n
+    }
+}
+
 /// See [`rules`](super::rules).
 pub(super) fn rules(op: &Conv) -> Result<(), Fault> {
     let stream = op.dest_kind == dest::STREAM;
     require(
         stream || !(op.residual || op.sums),
         "conv: only a stream has a residual or sums",
+    )?;
+    require(
+        stream && !op.residual || !op.interleave,
+        "conv: only a stream without a residual is interleaved",
     )?;
     require(op.sums || !op.add_sums, "conv: add_sums without sums")?;
     require(
@@ -102,7 +120,8 @@ fn attention_words(op: &Conv, shape: Shape, list: &mut Vec<Access>) {
     }
 }
 
-/// See [`accesses`](super::accesses).
+/// See [`accesses`](super::accesses). An interleaved result counts from its first word to its last: the words between are other
+/// descriptors' of the same tensor.
 pub(super) fn accesses(op: &Conv, shape: Shape) -> Vec<Access> {
     let (pixels, tiles) = (out_pixels(op), u64::from(op.tiles));
     let channels = tiles * shape.outputs as u64;
@@ -117,13 +136,14 @@ pub(super) fn accesses(op: &Conv, shape: Shape) -> Vec<Access> {
     ];
     match op.dest_kind {
         dest::STREAM => {
+            let words = place(op, pixels - 1) + 1;
             let mut streams = |first: u32, write: bool, what| {
                 list.extend((0..tiles).map(|t| Access {
                     write,
                     ..Access::read(
                         Memory::Stream,
                         u64::from(first) + t * u64::from(op.dest_plane),
-                        pixels,
+                        words,
                         what,
                     )
                 }));
@@ -248,7 +268,7 @@ pub fn execute(op: &Conv, memories: &mut Memories) -> Result<(), Fault> {
                 channel.map(|(bias, multiplier)| requantise(acc, bias, multiplier))
             });
             if op.dest_kind == dest::STREAM {
-                let word = t * op.dest_plane as usize + n as usize;
+                let word = t * op.dest_plane as usize + place(op, n) as usize;
                 let to = memories.stream_at(op.dest as usize + word);
                 let from = memories.stream_at(op.residual_at as usize + word);
                 for (lane, y) in lanes.enumerate() {

@@ -9,7 +9,7 @@ use crate::plain::{Random, operand_at, rnd, run, same, sat, sat8, shapes, stream
 /// The accumulator of output channel `o` of tile `t` at output pixel `n`, modulo 2^32.
 fn accumulator(m: &Memories, op: &Conv, zero_point: i128, t: u64, o: u64, n: u64) -> i32 {
     let (i_size, o_size) = (m.shape.inputs as u64, m.shape.outputs as u64);
-    let k = if op.kernel == 1 { 3 } else { 1 };
+    let k = [1, 3, 2][op.kernel as usize];
     let stride = if op.stride == 1 { 2 } else { 1 };
     let up = if op.upsample { 2 } else { 1 };
     let (w, h) = (i64::from(op.in_width), i64::from(op.in_height));
@@ -84,7 +84,15 @@ fn expected(before: &Memories, op: &Conv) -> Memories {
                         };
                         let r = if op.residual { r } else { 0 };
                         let x = if there { sat(sat(y + r, 32), 16) } else { 0 };
-                        let to = stream_at(&m, op.dest, op.dest_plane, c, n);
+                        let place = if op.interleave {
+                            let w = u64::from(op.out_width);
+                            let (y, x) = (n / w, n % w);
+                            // in a row of the tensor of twice the size
+                            2 * y * (2 * w) + 2 * x
+                        } else {
+                            n
+                        };
+                        let to = stream_at(&m, op.dest, op.dest_plane, c, place);
                         m.stream[to] = x as i16;
                         sums.sum += x as i64;
                         sums.sum_sq += (x * x) as u64;
@@ -119,8 +127,8 @@ fn expected(before: &Memories, op: &Conv) -> Memories {
 
 prop_compose! {
     fn convs()(
-        (dest_kind, planes, kernel, stride, upsample) in (0u32..4, any::<bool>(), 0u32..2, 0u32..2, any::<bool>()),
-        (residual, sums, add_sums) in any::<(bool, bool, bool)>(),
+        (dest_kind, planes, kernel, stride, upsample) in (0u32..4, any::<bool>(), 0u32..3, 0u32..2, any::<bool>()),
+        (residual, sums, add_sums, interleave) in any::<(bool, bool, bool, bool)>(),
         (pad_top, pad_left) in (0u32..4, 0u32..4),
         (blocks, tiles) in (1u32..4, 1u32..3),
         (in_width, in_height, out_width, out_height) in (1u32..6, 1u32..6, 1u32..6, 1u32..6),
@@ -131,14 +139,15 @@ prop_compose! {
         Conv {
             dest_kind, planes, kernel, stride, upsample, pad_top, pad_left, blocks, tiles,
             in_width, in_height, out_width, out_height,
-            residual: residual && stream,
+            residual: residual && stream && !interleave,
+            interleave: interleave && stream,
             sums: sums && stream,
             add_sums: add_sums && sums && stream,
             operand: 5,
             weights: 3,
             dest: match dest_kind { 0 => 700, 1 => 1000, _ => 200 },
-            residual_at: match (residual && stream, in_place) { (false, _) => 0, (_, true) => 700, _ => 100 },
-            dest_plane: if stream { 40 } else { 0 },
+            residual_at: match (residual && stream && !interleave, in_place) { (false, _) => 0, (_, true) => 700, _ => 100 },
+            dest_plane: if stream { 110 } else { 0 },
             param: 17,
             sums_base: if sums && stream { 11 } else { 0 },
             first_tile: if stream { 0 } else { first_tile },
@@ -186,6 +195,81 @@ proptest! {
         run(Op::Conv(op), &mut m).unwrap();
         same(&m, &want)?;
         writes_only_what_it_says(&before, &m, &Op::Conv(op))?;
+    }
+}
+
+/// Nearest 2x and a 3x3 convolution is four 2x2 convolutions of the small input: with weights that add without loss every bit is the
+/// same, and so are the sums.
+#[test]
+fn four_phases_are_one_upsampling_convolution() {
+    for (seed, shape) in [(1, Shape::SMALL), (2, Shape::ZU9EG)] {
+        let mut random = Random(seed);
+        let mut m = random.memories(shape);
+        let (blocks, tiles, width, height) = (2, 2, 5, 3);
+        let whole = Conv {
+            kernel: 1,
+            upsample: true,
+            sums: true,
+            pad_top: 1,
+            pad_left: 1,
+            blocks,
+            operand: 7,
+            tiles,
+            weights: 10,
+            in_width: width,
+            in_height: height,
+            out_width: 2 * width,
+            out_height: 2 * height,
+            dest: 100,
+            dest_plane: 4 * width * height,
+            param: 1,
+            ..Conv::default()
+        };
+        write_parameters(&mut random, &mut m, &whole);
+        let word = shape.weight_bytes();
+        let (blocks, tiles) = (blocks as usize, tiles as usize);
+        let at = |first: usize, size: usize, [t, ky, kx, b]: [usize; 4]| {
+            (first + ((t * size + ky) * size + kx) * blocks + b) * word
+        };
+        let words = 10 * word..at(10, 3, [tiles, 0, 0, 0]);
+        for weight in &mut m.weight[words.clone()] {
+            *weight = random.within(-31, 31) as i8; // four of them are a weight
+        }
+        let mut phases = m.clone();
+        run(Op::Conv(whole), &mut m).unwrap();
+
+        let old = phases.weight[words.clone()].to_vec();
+        for (py, px) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            phases.weight[words.clone()].fill(0);
+            for t in 0..tiles {
+                for (ky, kx, b) in (0..3)
+                    .flat_map(|ky| (0..3).flat_map(move |kx| (0..2).map(move |b| (ky, kx, b))))
+                {
+                    let from = at(0, 3, [t, ky, kx, b]);
+                    // rows 2y + py + ky - 1 of the large input are rows y + (py + ky - 1) div 2 of the small one
+                    let (ky, kx) = ((ky + 1 + py) / 2 - py, (kx + 1 + px) / 2 - px);
+                    let to = at(10, 2, [t, ky, kx, b]);
+                    for j in 0..word {
+                        phases.weight[to + j] += old[from + j];
+                    }
+                }
+            }
+            let phase = Conv {
+                kernel: 2,
+                upsample: false,
+                add_sums: (py, px) != (0, 0),
+                interleave: true,
+                pad_top: 1 - py as u32,
+                pad_left: 1 - px as u32,
+                out_width: width,
+                out_height: height,
+                dest: whole.dest + py as u32 * 2 * width + px as u32,
+                ..whole
+            };
+            run(Op::Conv(phase), &mut phases).unwrap();
+        }
+        assert!(phases.stream == m.stream, "{shape:?}");
+        assert_eq!(phases.sums, m.sums, "{shape:?}");
     }
 }
 
@@ -297,6 +381,32 @@ fn addresses_and_rules_are_checked() {
             ..good
         },
         "conv: K and V need head_blocks",
+    );
+    for wrong in [
+        Conv {
+            dest_kind: 1,
+            ..good
+        },
+        Conv {
+            residual: true,
+            ..good
+        },
+    ] {
+        refused(
+            Conv {
+                interleave: true,
+                ..wrong
+            },
+            "conv: only a stream without a residual is interleaved",
+        );
+    }
+    refused(
+        Conv {
+            interleave: true,
+            dest: 2041,
+            ..good
+        },
+        "conv: result: words 2041 to 2051 of stream memory, which has 2048",
     );
     refused(
         Conv {

@@ -127,13 +127,19 @@ impl Device for Stranger {
 #[test]
 fn other_devices_and_too_little_memory() {
     let id = register::ID_RESET;
-    for (id, version) in [(0, 1), (id, 2)] {
+    for (id, version) in [
+        (0, register::VERSION_RESET),
+        (id, register::VERSION_RESET + 1),
+    ] {
         let result = Driver::new(Stranger { id, version }).map(|_| ());
         assert!(matches!(result, Err(HostError::Unknown { .. })));
     }
-    let mut driver = Driver::new(Stranger { id, version: 1 })
-        .map_err(|e| e.to_string())
-        .unwrap();
+    let mut driver = Driver::new(Stranger {
+        id,
+        version: register::VERSION_RESET,
+    })
+    .map_err(|e| e.to_string())
+    .unwrap();
     // program at 0x1000, data at 0x2000 with 128 bytes, records (none) at 0x3000
     assert_eq!(
         driver.load(&copy_job()).unwrap_err().to_string(),

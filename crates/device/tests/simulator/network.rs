@@ -238,6 +238,7 @@ const DEFAULT_CONV: Conv = Conv {
     residual: false,
     sums: false,
     add_sums: false,
+    interleave: false,
     pad_top: 0,
     pad_left: 0,
     blocks: 0,

@@ -8,7 +8,7 @@ fn values_at_reset() {
     let mut d = Simulator::new(Shape::ZU9EG, Sizes::ZU9EG, Options::default());
     let mut read = |offset| d.read_register(offset).unwrap();
     assert_eq!(read(ID), 0x4449_4646);
-    assert_eq!(read(VERSION), 1);
+    assert_eq!(read(VERSION), 2);
     assert_eq!(read(SHAPE), 0x0010_2008);
     assert_eq!(read(TIMEOUT), 0x0100_0000);
     for offset in [
