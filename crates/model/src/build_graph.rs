@@ -4,6 +4,7 @@
 use crate::config::{Block, Resampling, TimeShift, UnetConfig};
 use crate::error::Error;
 use crate::graph::{Attention, Conv, Graph, Op, Resample, TensorId, TensorKind};
+use crate::rewrite::Rewrites;
 
 mod nodes;
 use nodes::{Builder, ConvShape, SAME};
@@ -32,14 +33,22 @@ impl Parameter {
     }
 }
 
-/// The network of a configuration. The same configuration always gives the same graph.
+/// The network of a configuration, without rewrites. The same configuration always gives the same graph.
+///
+/// # Errors
+/// As [`build_graph_with`].
+pub fn build_graph(config: &UnetConfig) -> Result<Graph, Error> {
+    build_graph_with(config, Rewrites::NONE)
+}
+
+/// The network of a configuration with some rewrites: as many nodes and tensors, in the same order, as without.
 ///
 /// # Errors
 /// A configuration that is impossible: see [`UnetConfig::check`]; groups that do not divide the channels of
 /// a normalisation; heads wider than their attention; a network beyond [`MAX_TENSOR`], [`MAX_TENSORS`]
 /// or [`MAX_PARAMETERS`].
-pub fn build_graph(config: &UnetConfig) -> Result<Graph, Error> {
-    Builder::run(config).map(|b| b.graph)
+pub fn build_graph_with(config: &UnetConfig, rewrites: Rewrites) -> Result<Graph, Error> {
+    Builder::run(config, rewrites).map(|b| b.graph)
 }
 
 /// Every weight that the network of a configuration needs, embeddings included, in the order of use.
@@ -47,13 +56,13 @@ pub fn build_graph(config: &UnetConfig) -> Result<Graph, Error> {
 /// # Errors
 /// As [`build_graph`].
 pub fn parameters(config: &UnetConfig) -> Result<Vec<Parameter>, Error> {
-    Builder::run(config).map(|b| b.parameters)
+    Builder::run(config, Rewrites::NONE).map(|b| b.parameters)
 }
 
 impl<'c> Builder<'c> {
-    fn run(config: &'c UnetConfig) -> Result<Self, Error> {
+    fn run(config: &'c UnetConfig, rewrites: Rewrites) -> Result<Self, Error> {
         config.check()?;
-        let mut b = Builder::new(config);
+        let mut b = Builder::new(config, rewrites);
         b.embedding()?;
         b.network()?;
         Ok(b)
@@ -144,6 +153,7 @@ impl<'c> Builder<'c> {
             let shape = ConvShape {
                 outputs: channels,
                 kernel: 3,
+                phases: false,
                 stride: 2,
                 padding,
             };
@@ -206,18 +216,26 @@ impl<'c> Builder<'c> {
         if resampling(kind, c.upsample_type) == Resampling::Resnet {
             return self.resnet(&path, hidden, None, channels, Some(Resample::Nearest2x));
         }
-        let input = self.quantise(
-            &format!("{path}.conv.input"),
-            hidden,
-            Some(Resample::Nearest2x),
-        )?;
-        self.conv(
-            &format!("{path}.conv"),
-            input,
-            &ConvShape::same(channels),
-            None,
-            None,
-        )
+        let (resample, shape) = self.resampled_conv(hidden, Some(Resample::Nearest2x), channels);
+        let input = self.quantise(&format!("{path}.conv.input"), hidden, resample)?;
+        self.conv(&format!("{path}.conv"), input, &shape, None, None)
+    }
+
+    /// A 3x3 convolution of an operand that is made of `hidden` and resampled on the way: how it is still to be
+    /// resampled, and the convolution. In phases, upsampling is part of the convolution.
+    fn resampled_conv(
+        &self,
+        hidden: TensorId,
+        resample: Option<Resample>,
+        outputs: usize,
+    ) -> (Option<Resample>, ConvShape) {
+        let t = &self.graph.tensors[hidden];
+        let nearest = resample == Some(Resample::Nearest2x);
+        if nearest && self.rewrites.phases(4 * t.height * t.width) {
+            (None, ConvShape::phases(outputs))
+        } else {
+            (resample, ConvShape::same(outputs))
+        }
     }
 
     /// `ResnetBlock2D` over one stream, or over the concatenation of two.
@@ -232,20 +250,20 @@ impl<'c> Builder<'c> {
         let c = self.config;
         let inputs: Vec<_> = [hidden].into_iter().chain(skip).collect();
         let in_channels = self.channels(&inputs);
+        let (resample, shape) = self.resampled_conv(hidden, change, channels);
         let operand = self.norm(
             &format!("{path}.norm1"),
             &inputs,
             c.norm_num_groups,
             true,
             None,
-            change,
+            resample,
         )?;
 
         let (added, scale_shift) = match c.resnet_time_scale_shift {
             TimeShift::Default => (Some(self.projection(path, channels)?), None),
             TimeShift::ScaleShift => (None, Some(self.projection(path, 2 * channels)?)),
         };
-        let shape = ConvShape::same(channels);
         let inner = self.conv(&format!("{path}.conv1"), operand, &shape, added, None)?;
         let operand = self.norm(
             &format!("{path}.norm2"),
@@ -277,7 +295,7 @@ impl<'c> Builder<'c> {
         self.conv(
             &format!("{path}.conv2"),
             operand,
-            &shape,
+            &ConvShape::same(channels),
             None,
             Some(residual),
         )
@@ -301,6 +319,7 @@ impl<'c> Builder<'c> {
                 input_channels,
                 output_channels: outputs,
                 kernel: 1,
+                phases: false,
                 stride: 1,
                 padding: [0; 4],
                 projection: None,

@@ -17,6 +17,7 @@ use crate::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
     WeightBits, WideLinear,
 };
+use crate::rewrite::Rewrites;
 
 /// Version of a file whose weights all have 8 bits. A reader takes any file of a major version it knows.
 pub const VERSION: &str = "1.0";
@@ -24,6 +25,13 @@ pub const VERSION: &str = "1.0";
 /// Version of a file with 4-bit weights. The major one, because readers of 1.0 take any minor version
 /// and cannot execute these weights.
 pub const VERSION_WEIGHT4: &str = "2.0";
+
+/// Version of a file whose network is rewritten ([`Rewrites`]), with weights of either width: a reader that
+/// does not know of rewrites would build another graph.
+pub const VERSION_REWRITTEN: &str = "3.0";
+
+/// All versions that are read.
+const VERSIONS: [&str; 3] = [VERSION, VERSION_WEIGHT4, VERSION_REWRITTEN];
 
 /// The metadata's one key. (One, because safetensors writes several in no fixed order, and the same
 /// model must give the same bytes.)
@@ -55,6 +63,8 @@ pub enum FileError {
 struct Metadata {
     version: String,
     config: UnetConfig,
+    #[serde(default, skip_serializing_if = "Rewrites::is_none")]
+    rewrites: Rewrites,
     scheduler: Option<serde_json::Value>,
     class_names: Vec<String>,
     provenance: Provenance,
@@ -190,7 +200,9 @@ impl QuantisedModel {
     #[must_use]
     pub fn format_version(&self) -> &'static str {
         let four = |n: &NodeParams| matches!(n, NodeParams::Conv(c) if c.bits == WeightBits::Four);
-        if self.nodes.iter().any(four) {
+        if !self.rewrites.is_none() {
+            VERSION_REWRITTEN
+        } else if self.nodes.iter().any(four) {
             VERSION_WEIGHT4
         } else {
             VERSION
@@ -244,7 +256,7 @@ impl QuantisedModel {
                 NodeParams::Conv(c) => {
                     let Op::Conv(conv) = &node.op else { continue };
                     let shape = [
-                        conv.output_channels,
+                        conv.weight_rows(),
                         conv.kernel,
                         conv.kernel,
                         conv.input_channels.len(),
@@ -277,6 +289,7 @@ impl QuantisedModel {
         let metadata = Metadata {
             version: self.format_version().into(),
             config: self.config.clone(),
+            rewrites: self.rewrites,
             scheduler: self.scheduler.clone(),
             class_names: self.class_names.clone(),
             provenance: self.provenance.clone(),
@@ -309,7 +322,8 @@ impl QuantisedModel {
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, FileError> {
         let r = Reader::open(bytes, name)?;
         let m = &r.metadata;
-        let graph = crate::build_graph::build_graph(&m.config).map_err(|e| content(name, e))?;
+        let graph = crate::build_graph::build_graph_with(&m.config, m.rewrites)
+            .map_err(|e| content(name, e))?;
         check_intervals(&m.intervals).map_err(|what| content(name, what))?;
         let rows = m.intervals.len();
         let tensors = (0..graph.tensors.len())
@@ -328,6 +342,7 @@ impl QuantisedModel {
                 starts: r.metadata.intervals,
             },
             config: r.metadata.config,
+            rewrites: r.metadata.rewrites,
             scheduler: r.metadata.scheduler,
             class_names: r.metadata.class_names,
             provenance: r.metadata.provenance,
@@ -373,13 +388,10 @@ impl<'a> Reader<'a> {
             .and_then(|v| Some(v.get("version")?.as_str()?.to_owned()))
             .unwrap_or_default();
         let major = |version: &str| version.split('.').next().map(str::to_owned);
-        if ![VERSION, VERSION_WEIGHT4]
-            .into_iter()
-            .any(|known| major(known) == major(&version))
-        {
-            let what = format!(
-                "format version `{version}` is not known; this program reads {VERSION} and {VERSION_WEIGHT4}"
-            );
+        if VERSIONS.iter().all(|known| major(known) != major(&version)) {
+            let known = VERSIONS.join(", ");
+            let what =
+                format!("format version `{version}` is not known; this program reads {known}");
             return Err(content(name, what));
         }
         let metadata = serde_json::from_str(json)
@@ -477,18 +489,13 @@ impl<'a> Reader<'a> {
                 }
             }
             Op::Conv(c) => {
-                let shape = [
-                    c.output_channels,
-                    c.kernel,
-                    c.kernel,
-                    c.input_channels.len(),
-                ];
+                let shape = [c.weight_rows(), c.kernel, c.kernel, c.input_channels.len()];
                 let (weight, bits) = self.weights(&name, shape)?;
                 NodeParams::Conv(ConvWeights {
                     weight,
                     bits,
-                    scale: self.scales(&format!("{name}.scale"), c.output_channels)?,
-                    bias: self.get(&format!("{name}.bias"), &[c.output_channels])?,
+                    scale: self.scales(&format!("{name}.scale"), c.weight_rows())?,
+                    bias: self.get(&format!("{name}.bias"), &[c.weight_rows()])?,
                 })
             }
             _ => NodeParams::None,

@@ -1,7 +1,8 @@
 //! The U-Net as a flat list of nodes, shared by the float reference, the quantiser and the engines.
 //!
-//! The list is built from the configuration alone ([`crate::config::UnetConfig`]), always in the same
-//! order, so that files need to hold no graph: parameters are kept by node and tensor index.
+//! The list is built from the configuration ([`crate::config::UnetConfig`]) and the rewrites
+//! ([`crate::rewrite::Rewrites`]) alone, always in the same order, so that files need to hold no graph:
+//! parameters are kept by node and tensor index.
 //!
 //! Two kinds of tensor: a [`TensorKind::Stream`] carries the residual path and whatever a
 //! normalisation reads (16 bit when quantised), an [`TensorKind::Operand`] is what a
@@ -89,7 +90,7 @@ pub struct Norm {
 /// Convolution or linear layer (kernel 1). Input: an operand. Output: a stream, or an operand (Q, K, V).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
-    /// Name of the weight, `out x in x kernel x kernel`, or `out x in`.
+    /// Name of the weight, `out x in x kernel x kernel` (3 with `phases`), or `out x in`.
     pub weight: String,
     /// Name of the bias, `out`; `None` when there is none or another part of a split adds it.
     pub bias: Option<String>,
@@ -97,8 +98,11 @@ pub struct Conv {
     pub input_channels: Range<usize>,
     /// Output channels.
     pub output_channels: usize,
-    /// 1 or 3.
+    /// 1 or 3; 2 with `phases`.
     pub kernel: usize,
+    /// Whether it is a 3x3 convolution behind nearest 2x upsampling, run as four 2x2 convolutions of the input
+    /// as it is ([`crate::rewrite::Phase`]). The output is twice as high and wide as the input, a stream.
+    pub phases: bool,
     /// 1 or 2.
     pub stride: usize,
     /// Rows and columns of padding: top, left, bottom, right.

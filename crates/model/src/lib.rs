@@ -10,6 +10,7 @@ pub mod import;
 pub mod noise;
 pub mod prepare;
 pub mod quantised;
+pub mod rewrite;
 pub mod sampling;
 pub mod scale;
 pub mod step;

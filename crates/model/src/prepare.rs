@@ -201,14 +201,14 @@ impl QuantisedModel {
     }
 }
 
-/// Sums over the weights of one output channel.
+/// Sums over one row of weights: an output channel, or one of a phase.
 #[derive(Clone, Copy, Debug)]
 struct RowSums {
     sum: i64,
     magnitude: i64,
 }
 
-/// One entry an output channel; none where the node has no weights.
+/// One entry a row; none where the node has no weights.
 fn row_sums(params: &NodeParams) -> Vec<RowSums> {
     let NodeParams::Conv(weights) = params else {
         return Vec::new();
@@ -394,10 +394,11 @@ impl At<'_> {
         } else {
             OPERAND_MAX
         });
-        let mut bias = Vec::with_capacity(conv.output_channels);
-        let mut multiplier = Vec::with_capacity(conv.output_channels);
-        for (c, &RowSums { sum, magnitude }) in self.sums[index].iter().enumerate() {
-            let scale = input.step.times(weights.scale[c]);
+        let mut bias = Vec::with_capacity(conv.weight_rows());
+        let mut multiplier = Vec::with_capacity(conv.weight_rows());
+        for (row, &RowSums { sum, magnitude }) in self.sums[index].iter().enumerate() {
+            let c = row % conv.output_channels;
+            let scale = input.step.times(weights.scale[row]);
             multiplier.push(
                 scale
                     .times(to_output)
@@ -405,8 +406,8 @@ impl At<'_> {
                     .map_err(|e| node_error(node, format!("channel {c}: {e}")))?,
             );
             let projected = conv.projection.map_or(0, |id| self.projections[id][c]);
-            let real = i64::from(weights.bias[c]) + i64::from(projected);
-            let b = in_steps(real, input.step, weights.scale[c])
+            let real = i64::from(weights.bias[row]) + i64::from(projected);
+            let b = in_steps(real, input.step, weights.scale[row])
                 - i128::from(sum * i64::from(input.zero_point));
             if b.abs() + i128::from(magnitude * largest_operand) > i128::from(i32::MAX) {
                 return Err(node_error(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::UnetConfig;
 use crate::graph::Graph;
+use crate::rewrite::Rewrites;
 
 /// Where a quantised model comes from and how it was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,9 @@ fn nearest() -> String {
 pub struct QuantisedModel {
     /// Configuration of the U-Net.
     pub config: UnetConfig,
-    /// The graph that the configuration stands for.
+    /// What the graph was rewritten with.
+    pub rewrites: Rewrites,
+    /// The graph that configuration and rewrites stand for.
     pub graph: Graph,
     /// `scheduler_config.json` as it was.
     pub scheduler: Option<serde_json::Value>,
@@ -196,13 +199,15 @@ impl QuantisedModel {
 /// Weights of one convolution or linear layer of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvWeights {
-    /// `out x kernel x kernel x in`, in the range of `bits`.
+    /// `rows x kernel x kernel x in`, in the range of `bits`. A row is an output channel; with
+    /// [`Conv::phases`](crate::graph::Conv::phases) an output channel of a phase, `4 x out` in the order of
+    /// [`Phase::ALL`](crate::rewrite::Phase::ALL).
     pub weight: Vec<i8>,
     /// Width of the weights.
     pub bits: WeightBits,
-    /// Step size of the weights, one an output channel.
+    /// Step size of the weights, one a row.
     pub scale: Vec<Scale>,
-    /// Bias, Q20, one an output channel (zeros where the layer has none).
+    /// Bias, Q20, one a row (zeros where the layer has none).
     pub bias: Vec<i32>,
 }
 

@@ -75,9 +75,10 @@ pub enum QuantiseStep {
 /// `zero_point`); for two planes it is `128 * high + low`. What the zero point adds is in `bias`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvStep {
-    /// Added to the accumulator, one an output channel. `|acc + bias|` is under `2^31`.
+    /// Added to the accumulator, one an output channel (of each phase, phase after phase). `|acc + bias|` is
+    /// under `2^31`.
     pub bias: Vec<i32>,
-    /// Requantisation, one an output channel.
+    /// Requantisation, one for each bias.
     pub multiplier: Vec<Multiplier>,
     /// Operand that pads the input; 0 for two planes (both are padded with 0).
     pub zero_point: i8,

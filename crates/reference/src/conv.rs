@@ -1,6 +1,7 @@
 //! Convolution as a matrix product over gathered pixels (im2col).
 
 use diffuser_model::graph::{Conv, TensorInfo};
+use diffuser_model::rewrite::Phase;
 
 use crate::matrix::{Into, Matrix, Threads, multiply};
 
@@ -10,25 +11,28 @@ const GATHERED: usize = 1 << 19;
 /// Weights of one convolution, ready for the product.
 #[derive(Debug)]
 pub struct ConvWeights {
-    /// `kernel * kernel * input channels` rows of `output channels`.
+    /// `kernel * kernel * input channels` rows of `output channels`; with [`Conv::phases`] one such matrix for
+    /// each phase.
     pub matrix: Vec<f32>,
     /// One value an output channel.
     pub bias: Vec<f32>,
 }
 
 impl ConvWeights {
-    /// From a weight of `out x in x kernel x kernel` values, of which the node uses some input channels.
-    /// Without a bias, zeros stand for it.
+    /// From a weight of `out x in x kernel x kernel` values (3x3 with [`Conv::phases`]), of which the node uses
+    /// some input channels. Without a bias, zeros stand for it.
     pub fn new(conv: &Conv, weight: &[f32], bias: Option<&[f32]>) -> Self {
-        let taps = conv.kernel * conv.kernel;
-        let (outputs, inputs) = (
-            conv.output_channels,
-            weight.len() / (conv.output_channels * taps),
-        );
-        let mut matrix = Vec::with_capacity(taps * conv.input_channels.len() * outputs);
-        for tap in 0..taps {
-            for i in conv.input_channels.clone() {
-                matrix.extend((0..outputs).map(|o| weight[(o * inputs + i) * taps + tap]));
+        let weight = conv.weight_of(weight);
+        let (taps, outputs) = (conv.kernel * conv.kernel, conv.output_channels);
+        let part = weight.len() / conv.parts().count();
+        let inputs = part / (outputs * taps);
+        let rows = conv.weight_rows() / outputs * taps * conv.input_channels.len();
+        let mut matrix = Vec::with_capacity(rows * outputs);
+        for weight in weight.chunks_exact(part) {
+            for tap in 0..taps {
+                for i in conv.input_channels.clone() {
+                    matrix.extend((0..outputs).map(|o| weight[(o * inputs + i) * taps + tap]));
+                }
             }
         }
         let bias = bias.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
@@ -61,6 +65,17 @@ pub fn convolve(
 ) {
     let channels = target.channels;
     start(weights, added, output);
+    if conv.phases {
+        in_phases(
+            conv,
+            weights,
+            (input, source),
+            (output, channels),
+            gathered,
+            threads,
+        );
+        return;
+    }
     let depth = weights.matrix.len() / channels;
     let matrix = Matrix::rows(&weights.matrix, depth, channels, channels);
     if conv.kernel == 1 && conv.stride == 1 {
@@ -78,7 +93,8 @@ pub fn convolve(
         let pixels = output.len() / channels;
         let gathered = &mut gathered[..pixels * depth];
         threads.chunks(gathered, row, |i, row| {
-            gather_row(conv, input, source, block * rows + i, row)
+            let [top, left, ..] = conv.padding;
+            gather_row(conv, [top, left], input, source, block * rows + i, row);
         });
         multiply(
             output,
@@ -88,6 +104,47 @@ pub fn convolve(
             Into::Add,
             threads,
         );
+    }
+}
+
+/// Adds what each phase makes of the input to its pixels of the output, which has twice the size.
+fn in_phases(
+    conv: &Conv,
+    weights: &ConvWeights,
+    (input, source): (&[f32], &TensorInfo),
+    (output, channels): (&mut [f32], usize),
+    gathered: &mut Vec<f32>,
+    threads: Threads,
+) {
+    let depth = conv.kernel * conv.kernel * source.channels;
+    let row = source.width * depth;
+    let rows = (GATHERED / row).clamp(1, source.height);
+    gathered.resize(rows * row, 0.0);
+    let mut made = vec![0.0; rows * source.width * channels];
+    let matrices = weights.matrix.chunks_exact(depth * channels);
+    for (phase, matrix) in Phase::ALL.into_iter().zip(matrices) {
+        let matrix = Matrix::rows(matrix, depth, channels, channels);
+        for first in (0..source.height).step_by(rows) {
+            let pixels = rows.min(source.height - first) * source.width;
+            let gathered = &mut gathered[..pixels * depth];
+            threads.chunks(gathered, row, |i, row| {
+                gather_row(conv, phase.padding(), input, source, first + i, row);
+            });
+            let made = &mut made[..pixels * channels];
+            multiply(
+                made,
+                channels,
+                Matrix::rows(gathered, pixels, depth, depth),
+                matrix,
+                Into::Replace,
+                threads,
+            );
+            for (n, made) in made.chunks_exact(channels).enumerate() {
+                let at = phase.pixel(first * source.width + n, source.width) * channels;
+                let pixel = output[at..at + channels].iter_mut();
+                pixel.zip(made).for_each(|(y, x)| *y += x);
+            }
+        }
     }
 }
 
@@ -118,9 +175,15 @@ fn start(weights: &ConvWeights, added: &Added, output: &mut [f32]) {
 }
 
 /// Gathers what one row of output pixels reads: for each, `kernel * kernel` pixels, zeros outside the image.
-fn gather_row(conv: &Conv, input: &[f32], source: &TensorInfo, y: usize, gathered: &mut [f32]) {
+fn gather_row(
+    conv: &Conv,
+    [top, left]: [usize; 2],
+    input: &[f32],
+    source: &TensorInfo,
+    y: usize,
+    gathered: &mut [f32],
+) {
     let (channels, kernel) = (source.channels, conv.kernel);
-    let [top, left, ..] = conv.padding;
     for (x, pixel) in gathered
         .chunks_exact_mut(kernel * kernel * channels)
         .enumerate()
@@ -225,6 +288,7 @@ mod tests {
                 input_channels: used,
                 output_channels: outputs,
                 kernel,
+                phases: false,
                 stride,
                 padding,
                 projection: None,
@@ -261,6 +325,61 @@ mod tests {
                         "{conv:?} at {at:?}"
                     );
                 }
+            }
+        }
+    }
+
+    /// Phases are the 3x3 over the upsampled image, to the bit where sums are exact.
+    #[test]
+    fn phases_are_the_convolution_of_the_upsampled_image() {
+        // the last needs several blocks
+        for (height, width, used) in [(1, 1, 0..2), (1, 3, 1..3), (4, 5, 0..3), (70, 64, 1..33)] {
+            let (outputs, inputs) = (3, used.end + 1);
+            let source = tensor(height, width, used.len());
+            let [upsampled, target] =
+                [used.len(), outputs].map(|channels| tensor(2 * height, 2 * width, channels));
+            let phases = Conv {
+                weight: String::new(),
+                bias: None,
+                input_channels: used,
+                output_channels: outputs,
+                kernel: 2,
+                phases: true,
+                stride: 1,
+                padding: [1; 4],
+                projection: None,
+                residual: None,
+            };
+            let whole = Conv {
+                kernel: 3,
+                phases: false,
+                ..phases.clone()
+            };
+            let weight = numbers(outputs * inputs * 9, 1);
+            let input = numbers(source.len(), 2);
+            let mut large = vec![0.0; upsampled.len()];
+            let nearest = diffuser_model::graph::Resample::Nearest2x;
+            crate::norm::resample(nearest, &input, width, source.channels, &mut large);
+            let [bias, projection, residual] =
+                [outputs, outputs, target.len()].map(|n| numbers(n, n));
+            let added = Added {
+                projection: Some(&projection),
+                residual: Some(&residual),
+            };
+            for threads in [1, 2].map(Threads) {
+                let run = |conv: &Conv, from: (&[f32], &TensorInfo)| {
+                    let weights = ConvWeights::new(conv, &weight, Some(&bias));
+                    let mut output = vec![f32::NAN; target.len()];
+                    let mut scratch = vec![f32::NAN; 5];
+                    let to = (&mut output[..], &target);
+                    convolve(conv, &weights, &added, from, to, &mut scratch, threads);
+                    output
+                };
+                assert_eq!(
+                    run(&phases, (&input, &source)),
+                    run(&whole, (&large, &upsampled)),
+                    "{height} x {width}"
+                );
             }
         }
     }

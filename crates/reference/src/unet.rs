@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use diffuser_model::build_graph::build_graph;
+use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::config::UnetConfig;
 use diffuser_model::error::Error;
 use diffuser_model::graph::{Graph, Op, Resample, TensorId};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::weights::Weights;
 
 use crate::attention::attend;
@@ -63,9 +64,21 @@ impl FloatUnet {
     /// Prepares a network; it uses all threads of the current rayon pool.
     ///
     /// # Errors
-    /// A configuration that [`build_graph`] refuses; weights that do not fit it.
+    /// A configuration that [`build_graph_with`] refuses; weights that do not fit it.
     pub fn new(config: &UnetConfig, weights: &Weights) -> Result<Self, Error> {
-        let graph = build_graph(config)?;
+        Self::with_rewrites(config, weights, Rewrites::NONE)
+    }
+
+    /// The same network rewritten: what differs is the rounding of `f32`.
+    ///
+    /// # Errors
+    /// As [`FloatUnet::new`].
+    pub fn with_rewrites(
+        config: &UnetConfig,
+        weights: &Weights,
+        rewrites: Rewrites,
+    ) -> Result<Self, Error> {
+        let graph = build_graph_with(config, rewrites)?;
         weights.check(&diffuser_model::build_graph::parameters(config)?)?;
         let nodes = graph
             .nodes

@@ -2,7 +2,8 @@
 
 use diffuser_model::build_graph::parameters;
 use diffuser_model::config::UnetConfig;
-use diffuser_model::graph::TensorId;
+use diffuser_model::graph::{Op, TensorId};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::weights::Weights;
 use diffuser_reference::{Embedding, FloatUnet, Observer};
 
@@ -122,4 +123,61 @@ fn time_and_class_reach_the_output() {
     assert_ne!(base, output(10.5, 0));
     assert_ne!(base, output(10.0, 1));
     assert!(base.iter().all(|x| x.is_finite()));
+}
+
+/// Every tensor of a rewritten network is that of the network, to the rounding of `f32`; what is upsampled
+/// later is the same before.
+#[test]
+fn phases_change_nothing() {
+    for (config, phases) in [
+        (
+            r#""up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"]"#,
+            2,
+        ),
+        (
+            r#""up_block_types": ["ResnetUpsampleBlock2D", "UpBlock2D", "UpBlock2D"]"#,
+            2,
+        ),
+        (
+            r#""up_block_types": ["AttnUpBlock2D", "UpBlock2D", "UpBlock2D"], "upsample_type": "resnet""#,
+            2,
+        ),
+    ] {
+        let text = format!(
+            r#"{{"sample_size": [12, 8], "block_out_channels": [4, 6, 8], "norm_num_groups": 2,
+            "layers_per_block": 1, "attention_head_dim": null,
+            "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D"], {config}}}"#
+        );
+        let config = UnetConfig::from_json(&text).unwrap();
+        let weights = Weights::random(&parameters(&config).unwrap(), 7);
+        let networks = [None, Some(1)].map(|phases_from| {
+            FloatUnet::with_rewrites(&config, &weights, Rewrites { phases_from }).unwrap()
+        });
+        let [plain, rewritten] = &networks;
+        let is_phases = |op: &Op| matches!(op, Op::Conv(c) if c.phases);
+        let nodes = rewritten.graph().nodes.iter();
+        assert_eq!(nodes.filter(|n| is_phases(&n.op)).count(), phases);
+        assert!(rewritten.graph().macs() < plain.graph().macs());
+        let sample: Vec<f32> = (0..12 * 8 * 3).map(|i| (i as f32 * 0.7).sin()).collect();
+        let [plain, rewritten] = networks.each_ref().map(|n| {
+            let mut all = All::default();
+            let embedding = n.embedding(30.0, None).unwrap();
+            n.evaluate(&sample, &embedding, &mut all).unwrap();
+            all.0
+        });
+        let mut compared = 0;
+        for ((id, a), (other, b)) in plain.iter().zip(&rewritten) {
+            assert_eq!(id, other);
+            if a.len() != b.len() {
+                assert_eq!(a.len(), 4 * b.len());
+                continue;
+            }
+            let largest = a.iter().fold(0f32, |m, x| m.max(x.abs()));
+            for (x, y) in a.iter().zip(b) {
+                assert!((x - y).abs() <= 2e-5 * largest, "tensor {id}: {x}, {y}");
+            }
+            compared += 1;
+        }
+        assert_eq!(compared, plain.len() - phases);
+    }
 }

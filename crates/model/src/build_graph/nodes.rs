@@ -7,6 +7,7 @@ use crate::graph::{
     Conv, Graph, Node, Norm, Op, Projection, ProjectionId, Resample, TensorId, TensorInfo,
     TensorKind,
 };
+use crate::rewrite::Rewrites;
 
 /// Padding of a convolution that keeps height and width.
 pub(super) const SAME: [usize; 4] = [1; 4];
@@ -15,6 +16,7 @@ pub(super) const SAME: [usize; 4] = [1; 4];
 pub(super) struct ConvShape {
     pub(super) outputs: usize,
     pub(super) kernel: usize,
+    pub(super) phases: bool,
     pub(super) stride: usize,
     pub(super) padding: [usize; 4],
 }
@@ -24,8 +26,18 @@ impl ConvShape {
         ConvShape {
             outputs,
             kernel: 3,
+            phases: false,
             stride: 1,
             padding: SAME,
+        }
+    }
+
+    /// Nearest 2x upsampling with it: [`crate::rewrite::Phase`].
+    pub(super) fn phases(outputs: usize) -> Self {
+        ConvShape {
+            kernel: 2,
+            phases: true,
+            ..Self::same(outputs)
         }
     }
 
@@ -33,6 +45,7 @@ impl ConvShape {
         ConvShape {
             outputs,
             kernel: 1,
+            phases: false,
             stride: 1,
             padding: [0; 4],
         }
@@ -42,6 +55,7 @@ impl ConvShape {
 /// A graph in the making: adds nodes with their tensors and parameters, and keeps count of the size.
 pub(super) struct Builder<'c> {
     pub(super) config: &'c UnetConfig,
+    pub(super) rewrites: Rewrites,
     pub(super) graph: Graph,
     pub(super) parameters: Vec<Parameter>,
     parameter_count: u64,
@@ -49,9 +63,10 @@ pub(super) struct Builder<'c> {
 }
 
 impl<'c> Builder<'c> {
-    pub(super) fn new(config: &'c UnetConfig) -> Self {
+    pub(super) fn new(config: &'c UnetConfig, rewrites: Rewrites) -> Self {
         Builder {
             config,
+            rewrites,
             graph: Graph {
                 tensors: Vec::new(),
                 nodes: Vec::new(),
@@ -132,23 +147,27 @@ impl<'c> Builder<'c> {
         let ConvShape {
             outputs,
             kernel,
+            phases,
             stride,
             padding,
         } = *shape;
         let (weight, bias) = (format!("{path}.weight"), format!("{path}.bias"));
-        self.parameter(&weight, &[outputs, inputs, kernel, kernel])?;
-        self.parameter(&bias, &[outputs])?;
-        let op = Op::Conv(Conv {
-            weight,
-            bias: Some(bias),
+        let conv = Conv {
+            weight: weight.clone(),
+            bias: Some(bias.clone()),
             input_channels: 0..inputs,
             output_channels: outputs,
             kernel,
+            phases,
             stride,
             padding,
             projection,
             residual,
-        });
+        };
+        let kernel = conv.float_kernel();
+        self.parameter(&weight, &[outputs, inputs, kernel, kernel])?;
+        self.parameter(&bias, &[outputs])?;
+        let op = Op::Conv(conv);
         self.node(path, op, &[input], TensorKind::Stream, outputs)
     }
 
@@ -169,6 +188,7 @@ impl<'c> Builder<'c> {
             input_channels: 0..inputs,
             output_channels: outputs,
             kernel: 1,
+            phases: false,
             stride: 1,
             padding: [0; 4],
             projection: None,
@@ -229,6 +249,7 @@ impl<'c> Builder<'c> {
     ) -> Result<TensorId, Error> {
         let input = &self.graph.tensors[inputs[0]];
         let [height, width] = match &op {
+            Op::Conv(c) if c.phases => [2 * input.height, 2 * input.width],
             Op::Conv(c) => {
                 let [top, left, bottom, right] = c.padding;
                 [input.height + top + bottom, input.width + left + right]
