@@ -30,6 +30,7 @@ const RULES: &[(&str, &[&str])] = &[
         &["diffuser-isa", "diffuser-model", "diffuser-spec"],
     ),
     ("diffuser-cosim", &["diffuser-device", "diffuser-isa"]),
+    ("diffuser-testing", &["diffuser-model", "diffuser-spec"]),
     (
         "diffuser",
         &[

@@ -3,7 +3,8 @@
 //!
 //! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
 //! says how many percent of the streams become operands of two planes (100, as the quantiser's default
-//! method makes them).
+//! method makes them); with `phases`, upsampling convolutions run in phases, and with `list` the program is
+//! printed too.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -15,19 +16,23 @@ use diffuser_compiler::{Source, Target, compile};
 use diffuser_device::{Options, layers};
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let planes = arguments
-        .next()
-        .map_or(100, |a| a.parse().expect("percent"));
-    let listed = arguments.next().is_some();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let given = |name: &str| arguments.iter().any(|a| a == name);
+    let listed = given("list");
     let kind = Kind {
         four: false,
-        planes,
+        planes: arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(100),
+        rewrites: if given("phases") {
+            Rewrites::PHASES
+        } else {
+            Rewrites::NONE
+        },
     };
-    let model = random_model_of(common::CIFAR10, 1, kind);
+    let model = random_model_of(diffuser_testing::CIFAR10, 1, kind);
     let start = noise(
         1,
         0,

@@ -21,6 +21,7 @@ use diffuser_isa::{Common, Descriptor, Op, Unit};
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// Steps of the run: the first begins with empty memories, the last is like all others.
@@ -32,8 +33,9 @@ fn model(name: &str) -> QuantisedModel {
             let kind = Kind {
                 four: false,
                 planes: 100,
+                rewrites: Rewrites::NONE,
             };
-            random_model_of(common::CIFAR10, 1, kind)
+            random_model_of(diffuser_testing::CIFAR10, 1, kind)
         }
         "shipped" => {
             let root = Path::new(env!("CARGO_MANIFEST_DIR"));

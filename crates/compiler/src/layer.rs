@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use diffuser_model::graph::{Resample, TensorId};
+use diffuser_model::rewrite::Phase;
 
 use crate::target::{Memory, Shape};
 
@@ -177,11 +178,13 @@ pub struct ConvWork {
     pub output: TensorId,
     /// Where it goes.
     pub dest: Dest,
-    /// 1 or 3.
+    /// 1, 3, or 2 for phases.
     pub kernel: usize,
+    /// Whether it consists of four phases, each a descriptor that makes its pixels of a result of twice the size.
+    pub phases: bool,
     /// 1 or 2.
     pub stride: usize,
-    /// Padding above and at the left.
+    /// Padding above and at the left; phases have their own.
     pub padding: [usize; 2],
     /// Whether the operand is read as if it were twice as high and wide.
     pub upsample: bool,
@@ -189,14 +192,36 @@ pub struct ConvWork {
     pub residual: Option<TensorId>,
     /// Whether channel sums of the result are kept.
     pub sums: bool,
-    /// Rows and columns of the result.
+    /// Rows and columns of the result, or of what one phase makes of it.
     pub size: [usize; 2],
     /// Output channel of each lane of the tiles: whole tiles of O.
     pub lanes: Lanes,
     /// Blocks of I channels of one head, for K and V.
     pub head_blocks: usize,
-    /// Tiles of each descriptor; all tiles in one before the pass `tile`.
+    /// Tiles of each descriptor; all tiles in one before the pass `tile`. Phases have four descriptors of the
+    /// same tiles, one after the other.
     pub parts: Vec<Range<usize>>,
+}
+
+impl ConvWork {
+    /// The number of the phase that a descriptor makes, and the phase; none where there are no phases.
+    #[must_use]
+    pub fn phase(&self, part: usize) -> Option<(usize, Phase)> {
+        let index = part % Phase::ALL.len();
+        self.phases.then(|| (index, Phase::ALL[index]))
+    }
+
+    /// For each lane of a descriptor's tiles of `outputs` channels the row of weights (and of biases and
+    /// multipliers) that it stands for.
+    #[must_use]
+    pub fn rows(&self, part: usize, outputs: usize) -> Lanes {
+        let tiles = &self.parts[part];
+        let first = self
+            .phase(part)
+            .map_or(0, |(index, _)| index * self.lanes.iter().flatten().count());
+        let lanes = &self.lanes[tiles.start * outputs..tiles.end * outputs];
+        lanes.iter().map(|lane| lane.map(|c| first + c)).collect()
+    }
 }
 
 /// All heads of one attention.
@@ -423,7 +448,12 @@ impl fmt::Display for Layer {
                 if let Some(r) = c.residual {
                     write!(f, " + %{r}")?;
                 }
-                for (name, set) in [("upsample", c.upsample), ("sums", c.sums)] {
+                let flags = [
+                    ("phases", c.phases),
+                    ("upsample", c.upsample),
+                    ("sums", c.sums),
+                ];
+                for (name, set) in flags {
                     if set {
                         write!(f, " {name}")?;
                     }

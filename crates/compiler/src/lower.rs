@@ -229,7 +229,11 @@ impl Lowering<'_> {
         let info = &self.graph.tensors[node.output];
         let size = [info.height, info.width];
         let refuse = |what: String| Err(CompileError::unsupported(&node.name, what));
-        if ![1, 3].contains(&conv.kernel) || ![1, 2].contains(&conv.stride) {
+        if conv.phases {
+            if info.kind != TensorKind::Stream || conv.residual.is_some() {
+                return refuse("phases, which make a stream and add none".into());
+            }
+        } else if ![1, 3].contains(&conv.kernel) || ![1, 2].contains(&conv.stride) {
             return refuse(format!(
                 "kernel {} and stride {}, expected 1 or 3, and 1 or 2",
                 conv.kernel, conv.stride
@@ -284,12 +288,17 @@ impl Lowering<'_> {
             output: node.output,
             dest,
             kernel: conv.kernel,
+            phases: conv.phases,
             stride: conv.stride,
             padding: [conv.padding[0], conv.padding[1]],
             upsample: false,
             residual: conv.residual,
             sums: false,
-            size,
+            size: if conv.phases {
+                self.size(node.inputs[0])
+            } else {
+                size
+            },
             parts: std::iter::once(0..lanes.len() / outputs).collect(),
             lanes,
             head_blocks,

@@ -163,19 +163,21 @@ impl Make<'_> {
         let operand = &self.layers.operands[&conv.input];
         let [in_height, in_width] = operand.size.map(|n| n as u32);
         let [out_height, out_width] = conv.size.map(|n| n as u32);
-        let pixels = out_height * out_width;
         let first = tiles.start as u32;
+        let phase = conv.phase(part);
+        let [pad_top, pad_left] = phase.map_or(conv.padding, |(_, phase)| phase.padding());
         let mut op = Conv {
             dest_kind: conv.dest.code(),
             planes: operand.planes == 2,
-            kernel: u32::from(conv.kernel == 3),
+            kernel: kernel_code(conv.kernel),
             stride: u32::from(conv.stride == 2),
             upsample: conv.upsample,
             residual: conv.residual.is_some(),
             sums: conv.sums,
-            add_sums: false,
-            pad_top: conv.padding[0] as u32,
-            pad_left: conv.padding[1] as u32,
+            add_sums: conv.sums && phase.is_some_and(|(index, _)| index > 0),
+            interleave: conv.phases,
+            pad_top: pad_top as u32,
+            pad_left: pad_left as u32,
             blocks: operand.blocks(shape) as u32,
             operand: self.place(Value::Operand(conv.input)),
             tiles: tiles.len() as u32,
@@ -189,8 +191,12 @@ impl Make<'_> {
         };
         match conv.dest {
             Dest::Stream => {
+                let pixels = self.layers.streams[&conv.output].pixels() as u32;
                 op.dest = self.place(Value::Stream(conv.output)) + first * pixels;
                 op.dest_plane = pixels;
+                if let Some((_, phase)) = phase {
+                    op.dest += phase.pixel(0, conv.size[1]) as u32;
+                }
                 if let Some(residual) = conv.residual {
                     op.residual_at = self.place(Value::Stream(residual)) + first * pixels;
                 }
@@ -237,5 +243,14 @@ impl Make<'_> {
             param: self.at.param as u32,
             image: 0,
         }
+    }
+}
+
+/// Value of the field `kernel`.
+const fn kernel_code(kernel: usize) -> u32 {
+    match kernel {
+        1 => 0,
+        3 => 1,
+        _ => 2,
     }
 }

@@ -42,7 +42,7 @@ pub enum Content {
     Conv {
         /// The graph's node.
         node: usize,
-        /// Its channel in each lane of the tiles.
+        /// Its row of biases and multipliers in each lane of the tiles.
         lanes: Lanes,
     },
     /// Head of an attention.

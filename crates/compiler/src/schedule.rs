@@ -250,8 +250,7 @@ fn weight_loads(
             return Err(CompileError::mismatch(what));
         };
         let lanes = &layers.operands[&conv.input].lanes;
-        let tiles = conv.parts[command.part].clone();
-        let bytes = weights::words(conv, lanes, tiles, params, target.shape);
+        let bytes = weights::words(conv, lanes, command.part, params, target.shape);
         let (space, per_word) = match params.bits {
             WeightBits::Eight => (Space::Weight, target.weight_bytes()),
             WeightBits::Four => (Space::Weight4, target.weight_bytes() / 2),
@@ -319,9 +318,8 @@ fn blocks(graph: &Graph, layers: &Layers, commands: &[Command]) -> Vec<Block> {
                 _ => Content::Prep { node },
             },
             (Work::Conv(conv), Some(node)) => {
-                let tiles = &conv.parts[command.part];
                 let outputs = conv.lanes.len() / conv.parts.last().map_or(1, |p| p.end);
-                let lanes = conv.lanes[tiles.start * outputs..tiles.end * outputs].to_vec();
+                let lanes = conv.rows(command.part, outputs);
                 Content::Conv { node, lanes }
             }
             (Work::Attention(_), Some(node)) => Content::Attention { node },

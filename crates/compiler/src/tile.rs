@@ -1,6 +1,7 @@
 //! Pass `tile`: convolutions cut into descriptors of some tiles of output channels, and norms along with them.
 //!
-//! Before: each convolution is one descriptor of all its tiles, each norm one of all its groups. After: each
+//! Before: each convolution is one descriptor of all its tiles, each norm one of all its groups. After: phases are
+//! four descriptors of the same tiles, so that a norm of these need not wait for others; each
 //! descriptor's weights take at most a part of the weight memory's share for weights, so that the next
 //! one's are loaded while it runs, and its parameters at most a part of the parameter memory. A norm has
 //! a descriptor for the groups that each descriptor of the last convolution in front of it completes:
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use crate::error::CompileError;
 use diffuser_model::graph::TensorId;
+use diffuser_model::rewrite::Phase;
 
 use crate::layer::{ConvWork, Dest, Layers, NormWork, PrepKind, Work};
 use crate::target::{Memory, Shape, Target};
@@ -24,7 +26,7 @@ const PARAM_PARTS: usize = 4;
 /// Most tiles of a descriptor.
 const MAX_TILES: usize = 255;
 
-/// Words of the weight memory for one tile.
+/// Words of the weight memory for one tile (of a phase).
 #[must_use]
 pub fn tile_words(conv: &ConvWork, layers: &Layers, shape: Shape) -> usize {
     conv.kernel * conv.kernel * layers.operands[&conv.input].blocks(shape)
@@ -57,6 +59,10 @@ pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), Co
         let mut parts = even_parts(tiles, tiles.div_ceil(most));
         if conv.sums && tiles > 1 {
             split_last(&mut parts);
+        }
+        if conv.phases {
+            let all = Phase::ALL.len();
+            parts = parts.into_iter().flat_map(|p| vec![p; all]).collect();
         }
         if let Work::Conv(conv) = &mut layers.list[index].work {
             conv.parts = parts;

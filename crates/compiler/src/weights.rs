@@ -1,10 +1,8 @@
 //! Pass `weights`: the weights of a descriptor as words of the weight memory.
 //!
-//! Before: `out x kernel x kernel x in`, as the model has them. After: words of O x I bytes in the order
+//! Before: `rows x kernel x kernel x in`, as the model has them (a row an output channel, or one of a phase). After: words of O x I bytes in the order
 //! in which the array reads them (docs/isa.md, `conv`), zero in all lanes that pad a block of channels,
 //! a concatenation's first stream, or a head. Layers of 4-bit weights stay at two in a byte.
-
-use std::ops::Range;
 
 use diffuser_model::quantised::{ConvWeights, WeightBits};
 use diffuser_spec::weight4::pack;
@@ -12,12 +10,12 @@ use diffuser_spec::weight4::pack;
 use crate::layer::{ConvWork, Lanes};
 use crate::target::Shape;
 
-/// Bytes in DDR of some tiles of a convolution whose operand has these lanes.
+/// Bytes in DDR of one descriptor's tiles of a convolution whose operand has these lanes.
 #[must_use]
 pub fn words(
     conv: &ConvWork,
     operand: &Lanes,
-    tiles: Range<usize>,
+    part: usize,
     weights: &ConvWeights,
     shape: Shape,
 ) -> Vec<u8> {
@@ -26,12 +24,13 @@ pub fn words(
     } = shape;
     let taps = conv.kernel * conv.kernel;
     let channels = operand.iter().flatten().count();
-    let weight = |lane: usize, tap: usize, from: usize| match (conv.lanes[lane], operand[from]) {
+    let rows = conv.rows(part, outputs);
+    let weight = |lane: usize, tap: usize, from: usize| match (rows[lane], operand[from]) {
         (Some(to), Some(from)) => weights.weight[(to * taps + tap) * channels + from],
         _ => 0,
     };
-    let mut bytes = Vec::with_capacity(tiles.len() * taps * operand.len() * outputs);
-    for tile in tiles {
+    let mut bytes = Vec::with_capacity(rows.len() * taps * operand.len());
+    for tile in 0..rows.len() / outputs {
         for tap in 0..taps {
             for block in 0..operand.len() / inputs {
                 for o in 0..outputs {
@@ -59,13 +58,14 @@ mod tests {
             output: 1,
             dest: Dest::Stream,
             kernel,
+            phases: false,
             stride: 1,
             padding: [0; 2],
             upsample: false,
             residual: None,
             sums: false,
             size: [1, 1],
-            parts: vec![],
+            parts: std::iter::once(0..1).collect(),
             lanes,
             head_blocks: 0,
         }
@@ -87,7 +87,7 @@ mod tests {
             scale: vec![],
             bias: vec![],
         };
-        let got = words(&conv(1, lanes), &operand, 0..1, &weights, shape);
+        let got = words(&conv(1, lanes), &operand, 0, &weights, shape);
         let first = [1, 0, 4, 0, 0, 0, 0, 0];
         let second = [2, 3, 5, 6, 0, 0, 0, 0];
         assert_eq!(got, [first, second].concat());
@@ -108,7 +108,7 @@ mod tests {
         };
         let operand = vec![Some(0), Some(1)];
         let lanes = vec![Some(0), Some(1)];
-        let got = words(&conv(3, lanes), &operand, 0..1, &weights, shape);
+        let got = words(&conv(3, lanes), &operand, 0, &weights, shape);
         let w = |i: usize| weights.weight[i];
         let want: Vec<u8> = (0..9)
             .flat_map(|tap| {

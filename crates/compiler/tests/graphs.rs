@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::graph::Network;
 use common::runner::{check_any_order, check_in_order, reference};
 use common::simulate::check_simulated;
 use diffuser_compiler::{Source, Target, compile};
 use diffuser_model::graph::Op;
 use diffuser_spec::sampler::Step;
+use diffuser_testing::Network;
 
 /// Coefficients that use every form.
 fn sampling(step: u32) -> Step {
@@ -22,18 +22,19 @@ fn sampling(step: u32) -> Step {
 
 #[test]
 fn random_graphs() {
-    let mut kinds = [0; 5];
+    let mut kinds = [0; 6];
     for seed in 0..60 {
         let shape = [
             1 + seed as usize % 9,
             1 + seed as usize / 3 % 7,
             1 + seed as usize % 4,
         ];
-        let mut n = Network::random(seed, shape, &[1, 3, 5, 16, 17, 33, 40], 8);
+        let mut n = Network::accelerated(seed, shape, &[1, 3, 5, 16, 17, 33, 40], 8);
         for node in &n.graph.nodes {
             kinds[match node.op {
                 Op::Norm(_) => 0,
                 Op::Quantise { .. } => 1,
+                Op::Conv(ref c) if c.phases => 5,
                 Op::Conv(_) => 2,
                 Op::Attention(_) => 3,
                 Op::Resample(_) => 4,

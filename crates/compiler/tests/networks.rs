@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::model::random_model;
+use common::model::{Kind, random_model, random_model_of};
 use common::runner::{check, prepared, steps};
 use diffuser_compiler::{Source, Target, compile};
 use diffuser_isa::Op;
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// One level, no attention: convolutions, norms, a shortcut over a concatenation.
@@ -267,5 +268,53 @@ fn streams_that_do_not_fit_wait_in_ddr() {
         let target = smaller(stream);
         assert!(stores(&target).expect("it fits").0 > 0);
         check(&model, &target, Sampler::Ddpm, None);
+    }
+}
+
+/// Both kinds of upsampling in phases, with norms that read sums of four descriptors, and weights of 4 bits.
+#[test]
+fn upsampling_convolutions_in_phases() {
+    let config = |up: &str| {
+        format!(
+            r#"{{"sample_size": [12, 8], "block_out_channels": [9, 21, 40], "layers_per_block": 1,
+            "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D"], {up},
+            "norm_num_groups": 1, "add_attention": false, "downsample_padding": 0}}"#
+        )
+    };
+    let resnet = config(
+        r#""up_block_types": ["ResnetUpsampleBlock2D", "ResnetUpsampleBlock2D", "UpBlock2D"]"#,
+    );
+    let plain = config(r#""up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D"]"#);
+    for (seed, config, four) in [(11, plain, false), (12, resnet, true)] {
+        let of = |phases_from| {
+            let kind = Kind {
+                four,
+                planes: 50,
+                rewrites: Rewrites { phases_from },
+            };
+            random_model_of(&config, seed, kind)
+        };
+        // all, and the last alone
+        for (least, expected) in [(1, 2), (96, 1)] {
+            let model = of(Some(least));
+            for target in [Target::SMALL, Target::ZU9EG] {
+                check(&model, &target, Sampler::Ddim, None);
+                let (compiled, _) = prepared(&model, &target, Sampler::Ddim, 1, None);
+                let convs = compiled.program.iter().filter_map(|d| match d.op {
+                    Op::Conv(c) if c.interleave => Some(c),
+                    _ => None,
+                });
+                let convs: Vec<_> = convs.collect();
+                assert!(convs.len() >= 4 * expected && convs.len().is_multiple_of(4));
+                assert!(convs.iter().all(|c| c.kernel == 2 && c.sums));
+                assert_eq!(
+                    convs.iter().filter(|c| !c.add_sums).count() * 4,
+                    convs.len()
+                );
+                let layers: std::collections::BTreeSet<_> =
+                    convs.iter().map(|c| c.out_width).collect();
+                assert_eq!(layers.len(), expected);
+            }
+        }
     }
 }

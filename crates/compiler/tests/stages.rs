@@ -5,6 +5,7 @@ mod common;
 use common::model::{Kind, random_model_of};
 use common::runner::steps;
 use diffuser_compiler::{Source, Stage, Target, stage};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 #[test]
@@ -17,6 +18,7 @@ fn stages_of_a_small_network() {
     let kind = Kind {
         four: false,
         planes: 0,
+        rewrites: Rewrites::NONE,
     };
     let model = random_model_of(config, 1, kind);
     let (steps, sampling) = steps(&model, Sampler::Ddpm, 2, None);

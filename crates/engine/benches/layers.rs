@@ -122,6 +122,7 @@ impl Network {
             input_channels: 0..self.0.tensors[input].channels,
             output_channels: outputs,
             kernel,
+            phases: false,
             stride: 1,
             padding: [kernel / 2; 4],
             projection: None,

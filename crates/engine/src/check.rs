@@ -161,7 +161,7 @@ fn check_node(graph: &Graph, node: &Node, params: &NodeParams) -> Result<(), Ref
             let NodeParams::Conv(weights) = params else {
                 return Err("it has no weights".into());
             };
-            let expected = out.channels * conv.kernel * conv.kernel * inputs[0].channels;
+            let expected = conv.weight_rows() * conv.kernel * conv.kernel * inputs[0].channels;
             want(weights.weight.len() == expected, || {
                 format!("{} weights, expected {expected}", weights.weight.len())
             })?;
@@ -216,8 +216,17 @@ fn check_conv(
             )
         },
     )?;
+    if conv.phases {
+        let plain = conv.kernel == 2 && conv.stride == 1 && conv.padding == [1; 4];
+        want(plain && out.kind == TensorKind::Stream, || {
+            "its phases are not 2x2 convolutions with padding 1 that make a stream".into()
+        })?;
+    }
     let [top, left, bottom, right] = conv.padding;
     let side = |size: usize, padding: usize| {
+        if conv.phases {
+            return Some(2 * size);
+        }
         (size + padding)
             .checked_sub(conv.kernel)
             .map(|n| n / conv.stride + 1)
@@ -265,7 +274,7 @@ pub(crate) fn form(step: &NodeStep) -> Form {
 }
 
 /// Check one step of a graph that has been checked. `magnitudes` holds the sum of the magnitudes of
-/// each output channel's weights for each convolution; the result is the form of each tensor.
+/// each row of weights for each convolution; the result is the form of each tensor.
 pub(crate) fn check_step(
     graph: &Graph,
     magnitudes: &[Vec<i64>],

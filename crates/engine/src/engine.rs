@@ -1,7 +1,8 @@
 //! One network, its weights packed for one set of kernels.
 
-use diffuser_model::graph::{Graph, Op, TensorId};
-use diffuser_model::quantised::NodeParams;
+use diffuser_model::graph::{Conv, Graph, Op, TensorId};
+use diffuser_model::quantised::{ConvWeights, NodeParams};
+use diffuser_model::rewrite::Phase;
 use diffuser_model::step::StepParams;
 
 use crate::check::{check_graph, check_step};
@@ -21,9 +22,9 @@ pub struct Engine {
     pub(crate) plan: Plan,
     pub(crate) kernels: Box<dyn Kernels>,
     choice: KernelChoice,
-    /// One a node, for convolutions.
-    pub(crate) convs: Vec<Option<(ConvShape, Packed)>>,
-    /// For convolutions, the sum of the magnitudes of each output channel's weights.
+    /// For each node, what it consists of: a convolution, or four where it runs in phases.
+    pub(crate) convs: Vec<Vec<(ConvShape, Packed)>>,
+    /// For convolutions, the sum of the magnitudes of each row of weights.
     magnitudes: Vec<Vec<i64>>,
 }
 
@@ -34,6 +35,31 @@ impl std::fmt::Debug for Engine {
             .field("nodes", &self.graph.nodes.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Shapes and weights of what a convolution with so wide a result consists of.
+fn pack(
+    conv: &Conv,
+    width: usize,
+    weights: &ConvWeights,
+    kernels: &dyn Kernels,
+) -> Vec<(ConvShape, Packed)> {
+    let per_part = weights.weight.len() * conv.output_channels / conv.weight_rows();
+    let parts = weights.weight.chunks_exact(per_part).zip(conv.parts());
+    parts
+        .map(|(weight, phase)| {
+            let shape = ConvShape {
+                in_channels: conv.input_channels.len(),
+                out_channels: conv.output_channels,
+                kernel: conv.kernel,
+                stride: conv.stride,
+                padding: phase.map_or([conv.padding[0], conv.padding[1]], Phase::padding),
+                out_width: width >> u32::from(phase.is_some()),
+                phase,
+            };
+            (shape, kernels.pack(shape, weight, weights.bits))
+        })
+        .collect()
 }
 
 impl Engine {
@@ -57,28 +83,18 @@ impl Engine {
         let mut magnitudes = Vec::with_capacity(nodes.len());
         for (node, params) in graph.nodes.iter().zip(nodes) {
             let (Op::Conv(conv), NodeParams::Conv(weights)) = (&node.op, params) else {
-                convs.push(None);
+                convs.push(Vec::new());
                 magnitudes.push(Vec::new());
                 continue;
             };
-            let shape = ConvShape {
-                in_channels: conv.input_channels.len(),
-                out_channels: conv.output_channels,
-                kernel: conv.kernel,
-                stride: conv.stride,
-                padding: [conv.padding[0], conv.padding[1]],
-                out_width: graph.tensors[node.output].width,
-            };
-            let per_output = weights.weight.len() / conv.output_channels;
-            let rows = weights.weight.chunks_exact(per_output);
+            let rows = weights.weight.len() / conv.weight_rows();
+            let rows = weights.weight.chunks_exact(rows);
             magnitudes.push(
                 rows.map(|row| row.iter().map(|&w| i64::from(w).abs()).sum())
                     .collect(),
             );
-            convs.push(Some((
-                shape,
-                kernels.pack(shape, &weights.weight, weights.bits),
-            )));
+            let width = graph.tensors[node.output].width;
+            convs.push(pack(conv, width, weights, &*kernels));
         }
         Ok(Self {
             plan: Plan::new(&graph),

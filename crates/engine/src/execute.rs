@@ -189,41 +189,47 @@ impl Evaluation<'_> {
     ) {
         let engine = self.engine;
         let node = &engine.graph.nodes[index];
-        let Some((shape, weights)) = &engine.convs[index] else {
-            unreachable!("every convolution was packed");
-        };
+        let convs = &engine.convs[index];
         let input = self.operand(node.inputs[0], workspace);
-        let [rows, width, channels] = self.size(node.output);
+        let [out_rows, width, channels] = self.size(node.output);
+        // rows of a phase, each of which is one of two of the result
+        let rows_each = if convs.len() == 1 { 1 } else { 2 };
+        let rows = out_rows / rows_each;
         let work = engine.graph.node_macs(node) * input.planes as u64;
         let part = rows_per_part(rows, work);
-        let run = |i: usize, target: ConvOutput<'_>| {
-            let job = ConvJob {
+        let job = |i: usize, phase: usize| {
+            let (shape, weights) = &convs[phase];
+            let channels = phase * channels..(phase + 1) * channels;
+            ConvJob {
                 shape: *shape,
                 weights,
                 input,
-                bias: &step.bias,
-                multiplier: &step.multiplier,
+                bias: &step.bias[channels.clone()],
+                multiplier: &step.multiplier[channels],
                 rows: i * part..rows.min((i + 1) * part),
-            };
-            engine.kernels.conv(job, target);
+            }
         };
         match output {
             Output::Stream(out) => {
                 let residual = residual.map(|t| self.stream(t, workspace));
-                let values = part * width * channels;
-                let out = &mut out[..rows * width * channels];
+                let values = part * rows_each * width * channels;
+                let out = &mut out[..out_rows * width * channels];
                 for_parts(out.chunks_mut(values), |i, out| {
                     let residual = residual.map(|r| Residual {
                         values: &r[i * values..][..out.len()],
                         shift: step.residual_shift,
                     });
-                    run(i, ConvOutput::Stream { out, residual });
+                    for phase in 0..convs.len() {
+                        let out = &mut *out;
+                        let target = ConvOutput::Stream { out, residual };
+                        engine.kernels.conv(job(i, phase), target);
+                    }
                 });
             }
             Output::Operand(bytes, layout) => {
                 let flip = engine.kernels.flip();
                 for_parts(row_chunks(bytes, *layout, 0, part, flip), |i, rows| {
-                    run(i, ConvOutput::Operand(rows));
+                    engine.kernels.conv(job(i, 0), ConvOutput::Operand(rows));
                 });
             }
         }

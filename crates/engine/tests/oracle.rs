@@ -1,11 +1,8 @@
 //! The oracle, engine included, against the documentation of `diffuser_model::step` written down once
 //! more: every tensor of random networks follows from the tensors that its node reads.
 
-mod common;
-
 use std::collections::HashMap;
 
-use common::Network;
 use diffuser_engine::{Engine, KernelChoice, TensorView};
 use diffuser_model::graph::{Conv, Graph, Norm, Op, Resample, TensorId};
 use diffuser_model::quantised::NodeParams;
@@ -13,6 +10,7 @@ use diffuser_model::step::{AttentionStep, ConvStep, NodeStep, NormStep, Quantise
 use diffuser_spec::norm::{Sums, channel_affine, group_factors};
 use diffuser_spec::softmax::{row_reciprocal, weight, weighted_mean};
 use diffuser_spec::{operand, silu::silu};
+use diffuser_testing::Network;
 
 /// A tensor as integers: streams and the state as they are, operands as they are, two planes as
 /// `128 high + low`; and what padding holds.
@@ -122,17 +120,25 @@ fn quantise(step: QuantiseStep, input: &Values, resample: Option<Resample>) -> V
 fn conv(conv: &Conv, step: &ConvStep, weights: &[i8], input: &Values, out: &Output<'_>) -> Values {
     let channels = input.shape[2];
     let value = |y: usize, x: usize, o: usize| {
-        let mut acc = i64::from(step.bias[o]);
+        // of a phase: its row of weights, and the first tap's place in the input with its padding
+        let (row, [top, left]) = if conv.phases {
+            let (py, px) = (y % 2, x % 2);
+            let row = (2 * py + px) * conv.output_channels + o;
+            (row, [y / 2 + py, x / 2 + px])
+        } else {
+            (o, [y * conv.stride, x * conv.stride])
+        };
+        let mut acc = i64::from(step.bias[row]);
         for ky in 0..conv.kernel {
             for kx in 0..conv.kernel {
                 for c in 0..channels {
-                    let w = ((o * conv.kernel + ky) * conv.kernel + kx) * channels + c;
-                    let (y, x) = (y * conv.stride + ky, x * conv.stride + kx);
+                    let w = ((row * conv.kernel + ky) * conv.kernel + kx) * channels + c;
+                    let (y, x) = (top + ky, left + kx);
                     acc += input.padded(y, x, c, conv.padding) * i64::from(weights[w]);
                 }
             }
         }
-        let m = step.multiplier[o];
+        let m = step.multiplier[row];
         let half = 1i64 << (m.shift - 1);
         let y32 = (acc * i64::from(m.mantissa) + half) >> m.shift;
         let y32 = y32.clamp(i32::MIN.into(), i32::MAX.into());
@@ -189,7 +195,7 @@ fn shape(graph: &Graph, t: TensorId) -> [usize; 3] {
 
 #[test]
 fn every_node_is_what_its_documentation_says() {
-    let mut gaps = 0;
+    let (mut gaps, mut phases) = (0, 0);
     for seed in 100..140 {
         let size = [
             1 + seed as usize % 6,
@@ -256,6 +262,7 @@ fn every_node_is_what_its_documentation_says() {
                             == diffuser_model::graph::TensorKind::Stream,
                         residual: op.residual.map(|t| &seen[&t]),
                     };
+                    phases += usize::from(op.phases);
                     conv(op, s, &weights.weight, inputs[0], &out)
                 }
                 (Op::Attention(op), NodeStep::Attention(s)) => {
@@ -268,4 +275,5 @@ fn every_node_is_what_its_documentation_says() {
         }
     }
     assert!(gaps > 10, "{gaps} normalisations with a coarser stream");
+    assert!(phases > 10, "{phases} convolutions in phases");
 }

@@ -1,12 +1,10 @@
 //! What does not fit is refused before anything runs, with the name of the node.
 
-mod common;
-
-use common::Network;
 use diffuser_engine::{Engine, EngineError, KernelChoice};
 use diffuser_model::graph::{Graph, Op};
 use diffuser_model::quantised::NodeParams;
 use diffuser_model::step::{AttentionStep, ConvStep, NodeStep, NormStep, QuantiseStep, StepParams};
+use diffuser_testing::Network;
 
 /// A network with every kind of node.
 fn network() -> Network {
@@ -17,6 +15,7 @@ fn network() -> Network {
             has(n, |op| matches!(op, Op::Attention(_)))
                 && has(n, |op| matches!(op, Op::Resample(_)))
                 && has(n, |op| matches!(op, Op::Conv(c) if c.residual.is_some()))
+                && has(n, |op| matches!(op, Op::Conv(c) if c.phases))
                 && n.graph.nodes.iter().any(|n| n.inputs.len() == 2)
         })
         .expect("one of them")
@@ -150,6 +149,26 @@ fn graphs_that_do_not_hold_together() {
             }
         }),
         "stride 0",
+    );
+    let phases = find(|op| matches!(op, Op::Conv(c) if c.phases));
+    with(
+        &op(phases, |o| {
+            if let Op::Conv(c) = o {
+                c.padding[0] = 0
+            }
+        }),
+        "its phases are not",
+    );
+    with(
+        &|g, _| g.tensors[g.nodes[phases].output].width -= 1,
+        "does not follow",
+    );
+    with(
+        &|_, p| match &mut p[phases] {
+            NodeParams::Conv(w) => w.weight.truncate(w.weight.len() / 4),
+            _ => unreachable!("a convolution"),
+        },
+        "weights, expected",
     );
     with(
         &op(conv, |o| {

@@ -16,13 +16,7 @@ use diffuser_model::import::Pipeline;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_model::weights::Weights;
 use diffuser_quant::{CalibrationSettings, Rounding, calibrate, methods, quantise};
-
-const CONFIG: &str = r#"{
-    "sample_size": 32, "block_out_channels": [128, 256, 256, 256], "attention_head_dim": null,
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
-    "downsample_padding": 0, "flip_sin_to_cos": false, "freq_shift": 1, "norm_eps": 1e-6
-}"#;
+use diffuser_testing::CIFAR10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: 0,
         rounding: Rounding::ErrorFeedback,
     };
-    let config = UnetConfig::from_json(CONFIG)?;
+    let config = UnetConfig::from_json(CIFAR10)?;
     let pipeline = Pipeline {
         weights: Weights::random(&parameters(&config)?, 1),
         config,

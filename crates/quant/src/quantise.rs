@@ -7,6 +7,7 @@ use diffuser_model::prepare::PrepareError;
 use diffuser_model::quantised::{
     EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable, WeightBits,
 };
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
@@ -125,6 +126,7 @@ pub fn quantise_with(
     let settings = &calibration.settings;
     let model = QuantisedModel {
         config: pipeline.config.clone(),
+        rewrites: Rewrites::NONE,
         scheduler: pipeline.scheduler.clone(),
         class_names: pipeline.class_names.clone(),
         provenance: Provenance {
@@ -281,6 +283,7 @@ mod tests {
             input_channels: 1..3,
             output_channels: 2,
             kernel: 2,
+            phases: false,
             stride: 1,
             padding: [0; 4],
             projection: None,

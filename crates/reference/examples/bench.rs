@@ -9,17 +9,11 @@ use diffuser_model::build_graph::parameters;
 use diffuser_model::config::UnetConfig;
 use diffuser_model::weights::Weights;
 use diffuser_reference::FloatUnet;
-
-const CONFIG: &str = r#"{
-    "sample_size": 32, "block_out_channels": [128, 256, 256, 256], "attention_head_dim": null,
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
-    "downsample_padding": 0, "flip_sin_to_cos": false, "freq_shift": 1, "norm_eps": 1e-6
-}"#;
+use diffuser_testing::CIFAR10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(0), |t| t.parse())?;
-    let config = UnetConfig::from_json(CONFIG)?;
+    let config = UnetConfig::from_json(CIFAR10)?;
     let weights = Weights::random(&parameters(&config)?, 1);
     let unet = FloatUnet::new(&config, &weights)?.with_threads(threads);
     let sample: Vec<f32> = weights

@@ -1,15 +1,16 @@
 //! Random quantised models of any configuration, with tables that keep values in their ranges.
 
-use diffuser_model::build_graph::build_graph;
+use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::config::UnetConfig;
 use diffuser_model::graph::{Op, TensorKind};
 use diffuser_model::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
     WeightBits, WideLinear,
 };
+use diffuser_model::rewrite::Rewrites;
 use diffuser_spec::Scale;
 
-use super::random::Random;
+use diffuser_testing::Random;
 
 /// Rows of every table.
 const ROWS: usize = 2;
@@ -24,22 +25,30 @@ pub struct Kind {
     pub four: bool,
     /// In percent, how often a stream becomes an operand of two planes.
     pub planes: u64,
+    /// What the graph is rewritten with.
+    pub rewrites: Rewrites,
 }
 
 /// A model with random parameters, `four` as in [`Kind`].
 pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
-    random_model_of(config, seed, Kind { four, planes: 40 })
+    let kind = Kind {
+        four,
+        planes: 40,
+        rewrites: Rewrites::NONE,
+    };
+    random_model_of(config, seed, kind)
 }
 
 /// A model with random parameters.
 pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     let config = UnetConfig::from_json(config).expect("a sound configuration");
-    let graph = build_graph(&config).expect("a sound configuration");
+    let graph = build_graph_with(&config, kind.rewrites).expect("a sound configuration");
     let mut r = Random(seed);
     let tensors = tables(&graph, kind.planes, &mut r);
     let embedding = embedding(&config, &graph, &mut r);
     let mut model = QuantisedModel {
         config,
+        rewrites: kind.rewrites,
         scheduler: None,
         class_names: vec![],
         provenance: Provenance::default(),
@@ -125,7 +134,7 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
                 // accumulators of two planes stay in 32 bits
                 max = max.min((1 << 31) / 12_000 / terms as i64);
             }
-            let weight = (0..terms * conv.output_channels)
+            let weight = (0..terms * conv.weight_rows())
                 .map(|_| r.range(-max, max) as i8)
                 .collect();
             let out = &model.graph.tensors[node.output];
@@ -142,7 +151,7 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
                 TensorTable::Step { step } => step[0],
                 _ => Scale::ONE.shifted(-(model.exponent(node.output, 0) as i16)),
             };
-            let scale = (0..conv.output_channels)
+            let scale = (0..conv.weight_rows())
                 .map(|_| {
                     let off = if r.chance(12) { r.range(-5, 5) } else { 0 };
                     let mantissa = r.range(1 << 15, 65_535) as u64;
@@ -151,7 +160,7 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
                         .times(input.step.recip())
                 })
                 .collect();
-            let bias = (0..conv.output_channels)
+            let bias = (0..conv.weight_rows())
                 .map(|_| {
                     if conv.bias.is_some() {
                         r.range(-1 << 20, 1 << 20) as i32

@@ -13,8 +13,8 @@ use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, advance
 use diffuser_model::step::StepParams;
 use diffuser_spec::sampler::{Step, pixel};
 
-use super::random::Random;
 use super::simulate::check_simulated;
+use diffuser_testing::Random;
 
 pub const DATA: u64 = 0x1_0000_0000;
 pub const RECORDS: u64 = 0x2_0000_0000;

@@ -13,6 +13,3 @@ mod run;
 #[allow(dead_code)]
 #[path = "../../../compiler/tests/common/model.rs"]
 mod model;
-#[allow(dead_code)]
-#[path = "../../../compiler/tests/common/random.rs"]
-mod random;

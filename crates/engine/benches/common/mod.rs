@@ -34,7 +34,7 @@ pub fn parameters(graph: &Graph) -> (Vec<NodeParams>, StepParams) {
             }
             Op::Quantise { .. } => NodeStep::Quantise(QuantiseStep::StreamPlanes),
             Op::Conv(conv) => {
-                let n = conv.kernel * conv.kernel * conv.input_channels.len() * out.channels;
+                let n = conv.kernel * conv.kernel * conv.input_channels.len() * conv.weight_rows();
                 weights = NodeParams::Conv(ConvWeights {
                     weight: (0..n)
                         .map(|i| ((i * 37 % 251) as i8 >> 1) / narrower)
@@ -53,8 +53,8 @@ pub fn parameters(graph: &Graph) -> (Vec<NodeParams>, StepParams) {
                     shift,
                 };
                 NodeStep::Conv(ConvStep {
-                    bias: vec![100; out.channels],
-                    multiplier: vec![multiplier; out.channels],
+                    bias: vec![100; conv.weight_rows()],
+                    multiplier: vec![multiplier; conv.weight_rows()],
                     zero_point: 0,
                     residual_shift: 1,
                 })

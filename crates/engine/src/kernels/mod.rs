@@ -15,6 +15,7 @@ mod tests;
 use std::ops::Range;
 
 use diffuser_model::quantised::WeightBits;
+use diffuser_model::rewrite::Phase;
 use diffuser_model::step::AttentionStep;
 use diffuser_spec::Multiplier;
 use diffuser_spec::norm::{Affine, Sums};
@@ -60,6 +61,19 @@ pub(crate) struct ConvShape {
     /// Top and left padding.
     pub padding: [usize; 2],
     pub out_width: usize,
+    /// Whether the result is one phase of an image of twice the size: rows and `out_width` are the phase's.
+    pub phase: Option<Phase>,
+}
+
+impl ConvShape {
+    /// Where the `p`-th pixel of the rows goes, counted in pixels from the first of what they fill.
+    #[inline(always)]
+    pub fn place(&self, p: usize) -> usize {
+        match self.phase {
+            None => p,
+            Some(phase) => phase.pixel(p, self.out_width),
+        }
+    }
 }
 
 /// Weights in the form that one set of kernels wants.
@@ -90,14 +104,14 @@ pub(crate) struct ConvJob<'a> {
     pub rows: Range<usize>,
 }
 
-/// What a convolution adds to a stream: the same rows of the residual, and its shift.
+/// What a convolution adds to a stream: the rows of the residual that its rows fill, and its shift.
 #[derive(Clone, Copy)]
 pub(crate) struct Residual<'a> {
     pub values: &'a [i16],
     pub shift: i32,
 }
 
-/// Where a convolution's rows go.
+/// Where a convolution's rows go. A phase goes to a stream: to its pixels of twice as many rows.
 pub(crate) enum ConvOutput<'a> {
     Stream {
         out: &'a mut [i16],

@@ -210,9 +210,12 @@ fn conv(
     let start = |i: usize, padding: usize| (i * s.stride) as isize - padding as isize;
     let pixels = job.rows.len() * s.out_width;
     let mut patches = vec![0i16; group.min(pixels) * k];
+    let mut places = vec![0; group.min(pixels)];
     for first in (0..pixels).step_by(group) {
         let n = group.min(pixels - first);
-        for (p, patch) in (first..first + n).zip(patches.chunks_exact_mut(k)) {
+        let targets = places.iter_mut().zip(patches.chunks_exact_mut(k));
+        for (p, (place, patch)) in (first..first + n).zip(targets) {
+            *place = s.place(p);
             let (y, x) = (job.rows.start + p / s.out_width, p % s.out_width);
             let at = l.offset(start(y, s.padding[0]), start(x, s.padding[1]));
             for (ky, out) in patch.chunks_exact_mut(run).enumerate() {
@@ -221,14 +224,13 @@ fn conv(
         }
         products(&patches[..n * k], weights, k, &block, |p, c, acc| {
             let y = requantise(acc, job.bias[c], job.multiplier[c]);
-            let p = first + p;
             match &mut output {
                 ConvOutput::Stream { out, residual: r } => {
-                    let i = p * s.out_channels + c;
+                    let i = places[p] * s.out_channels + c;
                     out[i] = to_stream(y, r.map_or(0, |r| residual(r.values[i], r.shift)));
                 }
                 ConvOutput::Operand(out) => {
-                    let flip = out.flip;
+                    let (flip, p) = (out.flip, first + p);
                     let pixel = out.pixel(p / s.out_width, p % s.out_width);
                     pixel[c] = saturate_operand(y) as u8 ^ flip;
                 }

@@ -72,7 +72,7 @@ impl Kernels for Scalar {
                     let value = requantise(acc, job.bias[c], job.multiplier[c]);
                     match &mut output {
                         ConvOutput::Stream { out, residual: r } => {
-                            let i = (row * s.out_width + x) * s.out_channels + c;
+                            let i = s.place(row * s.out_width + x) * s.out_channels + c;
                             out[i] =
                                 to_stream(value, r.map_or(0, |r| residual(r.values[i], r.shift)));
                         }

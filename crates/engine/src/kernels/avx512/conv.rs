@@ -168,7 +168,8 @@ fn store(
 ) {
     match output {
         ConvOutput::Stream { out, residual: r } => {
-            let at = p * s.out_channels + c.start..p * s.out_channels + c.end;
+            let pixel = s.place(p) * s.out_channels;
+            let at = pixel + c.start..pixel + c.end;
             let y = match r {
                 Some(r) => {
                     let x = load_i16_half(&r.values[at.clone()]);

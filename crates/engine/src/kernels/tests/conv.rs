@@ -79,6 +79,7 @@ impl Case {
                 stride,
                 padding: [padding[0], padding[1]],
                 out_width,
+                phase: None,
             },
             out_height,
             planes,
@@ -300,6 +301,7 @@ fn weights_of_4_bits_take_half_the_memory() {
         stride: 1,
         padding: [1; 2],
         out_width: 4,
+        phase: None,
     };
     let weights = vec![-7; 96 * 9 * 64];
     for (name, kernels) in all() {

@@ -8,23 +8,100 @@ use diffuser_model::quantised::{ConvWeights, NodeParams, WeightBits};
 use diffuser_model::step::{AttentionStep, ConvStep, NodeStep, NormStep, QuantiseStep, StepParams};
 use diffuser_spec::Multiplier;
 
-use super::random::Random;
+use crate::Random;
 
 /// A network and what it needs to run.
+#[derive(Clone, Debug)]
 pub struct Network {
+    /// The network.
     pub graph: Graph,
+    /// Parameters of its nodes.
     pub nodes: Vec<NodeParams>,
+    /// What further numbers are drawn from.
     pub random: Random,
+    /// Whether it is one for the accelerator.
+    accelerated: bool,
     /// Whether an operand, by tensor, has two planes.
     planes: Vec<bool>,
 }
 
 type Shape = [usize; 3];
 
+/// How a convolution goes over its input.
+#[derive(Clone, Copy, PartialEq)]
+struct Window {
+    kernel: usize,
+    phases: bool,
+    stride: usize,
+    padding: [usize; 4],
+}
+
+const POINT: Window = Window {
+    kernel: 1,
+    phases: false,
+    stride: 1,
+    padding: [0; 4],
+};
+
+const SAME: Window = Window {
+    kernel: 3,
+    padding: [1; 4],
+    ..POINT
+};
+
+const PHASES: Window = Window {
+    kernel: 2,
+    phases: true,
+    ..SAME
+};
+
+const STRIDED: Window = Window { stride: 2, ..SAME };
+
+const STRIDED_AFTER: Window = Window {
+    padding: [0, 0, 1, 1],
+    ..STRIDED
+};
+
+impl Window {
+    /// Rows or columns of the result, if there is any.
+    fn side(self, n: usize, [before, after]: [usize; 2]) -> Option<usize> {
+        if self.phases {
+            return Some(2 * n);
+        }
+        Some((n + before + after).checked_sub(self.kernel)? / self.stride + 1)
+    }
+
+    fn size(self, [h, w]: [usize; 2]) -> Option<[usize; 2]> {
+        let [top, left, bottom, right] = self.padding;
+        Some([self.side(h, [top, bottom])?, self.side(w, [left, right])?])
+    }
+}
+
 impl Network {
-    /// A network of about `blocks` blocks on an input of this shape.
+    /// A network of about `blocks` blocks on an input of this shape, with streams of some of these channels.
+    #[must_use]
     pub fn random(seed: u64, input: Shape, channels: &[usize], blocks: usize) -> Self {
-        let [height, width, c] = input;
+        let mut n = Self::begun(seed, input, false);
+        let streams = n.streams(channels, blocks);
+        n.graph.output = streams[streams.len() - 1];
+        n
+    }
+
+    /// The same with nothing that the accelerator has no operation for: sizes that are halved are even,
+    /// nothing is added to phases, and the output has the input's shape, as the sampler needs it.
+    #[must_use]
+    pub fn accelerated(seed: u64, input: Shape, channels: &[usize], blocks: usize) -> Self {
+        let mut n = Self::begun(seed, input, true);
+        let streams = n.streams(channels, blocks);
+        let [height, width, outputs] = input;
+        let at = |&&t: &&TensorId| n.shape(t)[..2] == [height, width];
+        let &from = streams.iter().rev().find(at).expect("the first has it");
+        let q = n.quantise(from, false, None);
+        n.graph.output = n.conv(q, outputs, SAME, TensorKind::Stream, None);
+        n
+    }
+
+    fn begun(seed: u64, [height, width, c]: Shape, accelerated: bool) -> Self {
         let sample = TensorInfo {
             name: "sample".into(),
             kind: TensorKind::Input,
@@ -32,7 +109,7 @@ impl Network {
             height,
             width,
         };
-        let mut n = Self {
+        Self {
             graph: Graph {
                 tensors: vec![sample],
                 nodes: vec![],
@@ -41,21 +118,21 @@ impl Network {
             },
             nodes: vec![],
             random: Random(seed),
+            accelerated,
             planes: vec![false],
-        };
-        let q = n.quantise(0, true, None);
-        let first = n.random.pick(channels);
-        let mut streams = vec![n.conv(q, first, [3, 1], [1; 4], TensorKind::Stream, None)];
+        }
+    }
+
+    /// All streams, those of the blocks one after the other.
+    fn streams(&mut self, channels: &[usize], blocks: usize) -> Vec<TensorId> {
+        let q = self.quantise(0, true, None);
+        let first = self.random.pick(channels);
+        let mut streams = vec![self.conv(q, first, SAME, TensorKind::Stream, None)];
         for _ in 0..blocks {
-            let made = n.block(&streams, channels);
+            let made = self.block(&streams, channels);
             streams.push(made);
         }
-        // the output has the input's shape: of the latest stream of that size
-        let at = |&&t: &&TensorId| n.shape(t)[..2] == [height, width];
-        let &from = streams.iter().rev().find(at).expect("the first has it");
-        let q = n.quantise(from, false, None);
-        n.graph.output = n.conv(q, input[2], [3, 1], [1; 4], TensorKind::Stream, None);
-        n
+        streams
     }
 
     fn shape(&self, t: TensorId) -> Shape {
@@ -132,36 +209,33 @@ impl Network {
         &mut self,
         input: TensorId,
         outputs: usize,
-        [kernel, stride]: [usize; 2],
-        padding: [usize; 4],
+        window: Window,
         kind: TensorKind,
         residual: Option<TensorId>,
     ) -> TensorId {
         let [h, w, c] = self.shape(input);
-        let side = |n: usize, p: usize| (n + p - kernel) / stride + 1;
-        let shape = [
-            side(h, padding[0] + padding[2]),
-            side(w, padding[1] + padding[3]),
-            outputs,
-        ];
-        let op = Op::Conv(Conv {
+        let [h, w] = window.size([h, w]).expect("larger than the kernel");
+        let shape = [h, w, outputs];
+        let none = window.phases && self.accelerated;
+        let op = Conv {
             weight: String::new(),
             bias: None,
             input_channels: 0..c,
             output_channels: outputs,
-            kernel,
-            stride,
-            padding,
+            kernel: window.kernel,
+            phases: window.phases,
+            stride: window.stride,
+            padding: window.padding,
             projection: None,
-            residual: residual.filter(|&r| self.shape(r) == shape),
-        });
+            residual: residual.filter(|&r| !none && self.shape(r) == shape),
+        };
         // layers of both widths side by side
         let bits = match self.random.range(0, 1) {
             0 => WeightBits::Eight,
             _ => WeightBits::Four,
         };
         let max = i64::from(bits.max());
-        let weight = (0..outputs * kernel * kernel * c)
+        let weight = (0..op.weight_rows() * op.kernel * op.kernel * c)
             .map(|_| self.random.range(-max, max) as i8)
             .collect();
         let params = NodeParams::Conv(ConvWeights {
@@ -170,7 +244,7 @@ impl Network {
             scale: vec![],
             bias: vec![],
         });
-        self.node(op, &[input], kind, shape, params)
+        self.node(Op::Conv(op), &[input], kind, shape, params)
     }
 
     fn attention(&mut self, stream: TensorId) -> TensorId {
@@ -178,8 +252,7 @@ impl Network {
         let [h, w, c] = self.shape(stream);
         let heads = self.random.range(1, 3) as usize;
         let inner = heads * self.random.range(1, 9) as usize;
-        let qkv =
-            [0; 3].map(|_| self.conv(operand, inner, [1, 1], [0; 4], TensorKind::Operand, None));
+        let qkv = [0; 3].map(|_| self.conv(operand, inner, POINT, TensorKind::Operand, None));
         let op = Op::Attention(Attention { heads, scale: 1.0 });
         let mixed = self.node(
             op,
@@ -188,7 +261,7 @@ impl Network {
             [h, w, inner],
             NodeParams::None,
         );
-        self.conv(mixed, c, [1, 1], [0; 4], TensorKind::Stream, Some(stream))
+        self.conv(mixed, c, POINT, TensorKind::Stream, Some(stream))
     }
 
     fn block(&mut self, streams: &[TensorId], channels: &[usize]) -> TensorId {
@@ -198,7 +271,7 @@ impl Network {
         let same = self.shape(other)[..2] == [h, w];
         let resample = match self.random.range(0, 9) {
             0 if h * w < 100 => Some(Resample::Nearest2x),
-            1 if h % 2 == 0 && w % 2 == 0 => Some(Resample::AveragePool2x),
+            1 if self.pools([h, w]) => Some(Resample::AveragePool2x),
             _ => None,
         };
         let outputs = if self.random.chance(50) {
@@ -226,47 +299,36 @@ impl Network {
             _ if same => self.norm(&[latest, other], resample),
             _ => self.norm(&[latest], resample),
         };
-        let (shape, padding) = match self.random.range(0, 4) {
-            0 => ([1, 1], [0; 4]),
-            1 if h > 2 && w > 2 => ([3, 2], [0, 0, 1, 1]),
-            2 if h > 2 && w > 2 => ([3, 2], [1; 4]),
-            _ => ([3, 1], [1; 4]),
-        };
-        // a second reader with other padding, and perhaps a residual
         let [oh, ow, _] = self.shape(operand);
-        if oh + padding[0] + padding[2] < shape[0] || ow + padding[1] + padding[3] < shape[0] {
-            return self.conv(
-                operand,
-                outputs,
-                [1, 1],
-                [0; 4],
-                TensorKind::Stream,
-                Some(other),
-            );
+        let window = match self.random.range(0, 4) {
+            0 => POINT,
+            1 if h > 2 && w > 2 => STRIDED_AFTER,
+            2 if h > 2 && w > 2 => STRIDED,
+            3 if resample.is_none() && oh * ow < 100 => PHASES,
+            _ => SAME,
+        };
+        // perhaps with a residual
+        let stream = TensorKind::Stream;
+        if window.size([oh, ow]).is_none() {
+            return self.conv(operand, outputs, POINT, stream, Some(other));
         }
-        let first = self.conv(
-            operand,
-            outputs,
-            shape,
-            padding,
-            TensorKind::Stream,
-            Some(other),
-        );
-        if shape == [3, 1] && self.random.chance(50) {
-            return self.conv(
-                operand,
-                outputs,
-                [1, 1],
-                [0; 4],
-                TensorKind::Stream,
-                Some(first),
-            );
+        let first = self.conv(operand, outputs, window, stream, Some(other));
+        // a second reader with other padding, which may make another size
+        if [SAME, PHASES].contains(&window) && self.random.chance(50) {
+            return self.conv(operand, outputs, POINT, stream, Some(first));
         }
         first
     }
 
+    /// Whether the mean of 2x2 blocks of so many rows and columns can be taken.
+    fn pools(&self, size: [usize; 2]) -> bool {
+        let fits = |n: &usize| *n > 1 && (!self.accelerated || n.is_multiple_of(2));
+        size.iter().all(fits)
+    }
+
     /// Parameters of one step. Shifts put accumulators of independent values in the output's range;
     /// one in eight is off by some bits, so that outputs saturate or vanish.
+    #[must_use]
     pub fn step(&mut self) -> StepParams {
         let mut nodes: Vec<NodeStep> = Vec::new();
         let mut zero_points = vec![0; self.graph.tensors.len()];
@@ -320,12 +382,10 @@ impl Network {
                         } else {
                             6
                         };
-                    let outputs = out.channels;
+                    let rows = c.weight_rows();
                     NodeStep::Conv(ConvStep {
-                        bias: (0..outputs)
-                            .map(|_| r.range(-30_000, 30_000) as i32)
-                            .collect(),
-                        multiplier: (0..outputs)
+                        bias: (0..rows).map(|_| r.range(-30_000, 30_000) as i32).collect(),
+                        multiplier: (0..rows)
                             .map(|_| Multiplier {
                                 mantissa: r.range(1 << 15, 65_535) as u16,
                                 shift: (15 + bits + if r.chance(12) { r.range(-6, 6) } else { 0 })
@@ -355,6 +415,19 @@ impl Network {
             nodes,
             output_exponent: 0,
         }
+    }
+
+    /// A state of the input's shape, about normal in Q24.
+    #[must_use]
+    pub fn state(&mut self) -> Vec<i32> {
+        let n = self.graph.tensors[0].len();
+        (0..n)
+            .map(|_| {
+                (0..3)
+                    .map(|_| self.random.range(-(1 << 24), 1 << 24) as i32)
+                    .sum()
+            })
+            .collect()
     }
 }
 
