@@ -25,12 +25,16 @@ import sys
 import tempfile
 import time
 
+import hierarchy
 import netlist
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 ARRAY = {"zu9eg": {"P": 8, "O": 32, "I": 16}, "small": {"P": 4, "O": 8, "I": 8}}
 TARGET = {"zu9eg": "target_pkg::Zu9eg", "small": "target_pkg::Small"}
+
+# Too large for a flat netlist before it is mapped: each module is synthesised once, and the mapped netlist made flat.
+HIERARCHICAL = ("array_unit", "memory_system")
 
 # What the device has (Zynq UltraScale+ ZU9EG, AMD DS891).
 DEVICE = {"dsp": 2520, "bram36": 912, "lut": 274080, "ff": 548160}
@@ -84,13 +88,33 @@ def child(top, parameters, output):
     from pyosys import libyosys as ys
 
     design = ys.Design()
+    arguments = ["--top", top]
     # the cells that the sources name themselves stand in this folder; synth_xilinx has its own of the same names
-    arguments = ["--blackboxed-module", "DSP48E2", "-y", str(ROOT / "hw/synth"), "-D", "DIFFUSER_DSP48E2", "--top", top]
+    for cell in ("DSP48E2", "RAMB36E2"):
+        arguments += ["--blackboxed-module", cell, "-D", f"DIFFUSER_{cell}"]
+    arguments += ["-y", str(ROOT / "hw/synth")]
     for name, value in parameters.items():
         arguments += ["-G", f"{name}={value}"]
+    synthesise = f"synth_xilinx -family xcup -top {top} -noiopad -noclkbuf"
+    if top in HIERARCHICAL:
+        arguments.append("--keep-hierarchy")
     ys.run_pass("read_slang " + " ".join(arguments + sources(top)), design)
     ys.run_pass("delete A:blackbox A:whitebox", design)
-    ys.run_pass(f"synth_xilinx -family xcup -top {top} -flatten -noiopad -noclkbuf", design)
+    if top in HIERARCHICAL:
+        text = pathlib.Path(output).with_suffix(".il")
+        ys.run_pass(f"write_rtlil {text}", design)
+        merged, modules, kept = hierarchy.merge(text.read_text())
+        text.write_text(merged)
+        print(f"{modules} modules, {kept} of them different")
+        design = ys.Design()
+        ys.run_pass(f"read_rtlil {text}", design)
+        ys.run_pass("setattr -mod -unset keep_hierarchy", design)
+        ys.run_pass(synthesise, design)
+        ys.run_pass("flatten -noscopeinfo", design)
+        # what an instance does not use of its module
+        ys.run_pass("opt_clean", design)
+    else:
+        ys.run_pass(synthesise + " -flatten", design)
     ys.run_pass(f"write_json {output}", design)
 
 

@@ -5,9 +5,10 @@
 // begins in the very cycle of a write to its address gives the old word. Block RAM does the same with both ports on one clock and
 // WRITE_MODE READ_FIRST, but no unit depends on it.
 //
-// Cost: ceil(Width / 72) * ceil(Depth / 512) RAMB36E2 or less (36 x 1024, 18 x 2048, 9 x 4096), no fabric but
-// a multiplexer of ceil(Depth / 4096) words behind them. With strobes the lanes are whole multiples of 8 or 9 bits,
-// since that is what a block RAM can write by itself.
+// Cost: a RAMB36E2 for each 4096 x 9 bits, or 4096 x 8 where lanes are no multiples of 9, since 8 or 9 bits are what a block RAM can write
+// by itself; no fabric where the depth is a power of two up to 4096, else a multiplexer of two or three words behind them.
+//
+// With DIFFUSER_RAMB36E2 the cells are instantiated (mem_slice), without it this is their model; tests of crates/cosim compare the two.
 module mem_1r1w #(
   parameter int unsigned Width = 64,
   parameter int unsigned Depth = 512,  // words; any number, addresses past it do nothing and read anything
@@ -29,6 +30,44 @@ module mem_1r1w #(
 
   localparam int unsigned LaneWidth = Width / Lanes;
 
+`ifdef DIFFUSER_RAMB36E2
+  // Columns of 8 or 9 bits, one strobe each; 8 of them a slice.
+  localparam int unsigned ColumnWidth = Lanes == 1 || LaneWidth % 9 == 0 ? 9 : 8;
+  localparam int unsigned LaneColumns = (LaneWidth + ColumnWidth - 1) / ColumnWidth;
+  localparam int unsigned Columns = Lanes * LaneColumns;
+  localparam int unsigned Slices = (Columns + 7) / 8;
+
+  logic [Columns*ColumnWidth-1:0] wdata, rdata;
+  logic [Columns-1:0] we;
+
+  // lanes are whole columns, but where there is only one
+  assign wdata = (Columns * ColumnWidth)'(wdata_i);
+  assign rdata_o = rdata[Width-1:0];
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    assign we[l*LaneColumns+:LaneColumns] = {LaneColumns{we_i && wstrb_i[l]}};
+  end
+  if (Lanes > 1 && LaneWidth % ColumnWidth != 0) begin : gen_lane_width
+    $error("mem_1r1w: lanes are multiples of 8 or of 9 bits");
+  end
+
+  for (genvar s = 0; s < Slices; s++) begin : gen_slice
+    localparam int unsigned First = 8 * s;
+    localparam int unsigned Some = Columns - First < 8 ? Columns - First : 8;
+    mem_slice #(
+      .Columns(Some),
+      .ColumnWidth(ColumnWidth),
+      .Depth(Depth)
+    ) u_slice (
+      .clk_i,
+      .we_i(we[First+:Some]),
+      .waddr_i,
+      .wdata_i(wdata[First*ColumnWidth+:Some*ColumnWidth]),
+      .re_i,
+      .raddr_i,
+      .rdata_o(rdata[First*ColumnWidth+:Some*ColumnWidth])
+    );
+  end
+`else
   (* ram_style = "block" *)
   logic [Width-1:0] mem_q[Depth];
   logic [Width-1:0] array_q;
@@ -49,6 +88,7 @@ module mem_1r1w #(
   end
 
   assign rdata_o = rdata_q;
+`endif
 
 `ifndef SYNTHESIS
   initial assert (Width % Lanes == 0)

@@ -1,0 +1,1 @@
+--top-module memory_cells
