@@ -172,13 +172,19 @@ def build_parameters() -> dict[str, int]:
 
 
 def block_rams(width: int, depth: int, strobe: int) -> int:
-    """RAMB36 of a memory with one read and one write port, whichever of its shapes takes fewest.
+    """RAMB36 of a memory with one read and one write port.
 
-    `strobe` bits are written together: a block RAM can do that for each of its bytes of 8 bits, or 9 with the parity.
+    `strobe` bits are written together: a block RAM can do that for each of its bytes of 8 bits, or 9 with the parity. A depth is made of
+    pieces of these shapes (hw/rtl/prim/mem_slice.sv); up to 128 words are distributed RAM.
     """
+    if depth <= 128:
+        return 0
     whole = 9 if strobe in (width, 54) else 8
-    shapes = [(8 * whole, 512), (4 * whole, 1024), (2 * whole, 2048), (whole, 4096)]
-    return min(math.ceil(width / w) * math.ceil(depth / d) for w, d in shapes)
+    columns, rams, left = math.ceil(width / whole), 0, math.ceil(depth / 512)
+    for eighths in (8, 4, 2, 1):
+        pieces, left = divmod(left, eighths)
+        rams += pieces * math.ceil(columns * eighths / 8)
+    return rams
 
 
 def memories() -> list[tuple]:

@@ -87,11 +87,13 @@ impl Target {
     ///
     /// - stream (8 x 52 = 416): the 35.7 M U-Net of CIFAR-10 holds 24,576 words at its peak, the first
     ///   block of 32x32 on the way up: its input of 256 channels, three skips and the shortcut;
-    /// - operand (8 banks x 2 x 8 = 128): that block's two inputs as operands together, and one more
+    /// - operand (8 banks x 15 = 120): that block's two inputs as operands together, and one more
     ///   of the size of a whole layer, so that `prep` works ahead of the array;
-    /// - weight (57 x 4 = 228): 1 MB; K and V of 256 pixels and channels take an eighth;
-    /// - param (8), affine (channels of two of the widest norms), sums (16), state (16, and 32 for
-    ///   the predicted image of the step before): 64x64 pixels.
+    /// - weight (64 x 2 = 128): 512 KB, three and a half tiles of the widest layer (288 words); K and V
+    ///   of 256 pixels and channels take a quarter. Twice as much saves 0.2 % of the cycles
+    ///   (docs/decisions/0009-weight-memory.md);
+    /// - param (8), affine (channels of two of the widest norms; distributed RAM), sums (15), state (16,
+    ///   and 24 for the predicted image of the step before): 64x64 pixels.
     pub const ZU9EG: Self = Self {
         name: "zu9eg",
         shape: Shape {
@@ -101,7 +103,7 @@ impl Target {
         },
         stream: 26_624,
         operand: 4096,
-        weight: 2048,
+        weight: 1024,
         param: 4096,
         affine: 2048,
         sums: 4096,

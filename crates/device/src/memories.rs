@@ -88,7 +88,7 @@ impl Sizes {
     pub const ZU9EG: Self = Self {
         stream: 26_624,
         operand: 4096,
-        weight: 2048,
+        weight: 1024,
         param: 4096,
         affine: 2048,
         sums: 4096,

@@ -47,7 +47,7 @@ package target_pkg;
       I: 16,
       Stream: 26624,
       Operand: 4096,
-      Weight: 2048,
+      Weight: 1024,
       Param: 4096,
       Affine: 2048,
       Sums: 4096,
