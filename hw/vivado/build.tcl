@@ -25,9 +25,9 @@ foreach folder {prim control dma norm prep array sample top} {
 }
 read_xdc -mode out_of_context [file join $root hw vivado core.xdc]
 
-# Target 1 of target_pkg is the ZU9EG; Primitive names the DSP48E2 cells, which the sources have behind this macro
+# Target 1 of target_pkg is the ZU9EG; the sources have the DSP48E2 (Primitive) and RAMB36E2 cells behind these macros
 synth_design -top $top -part $part -mode out_of_context -flatten_hierarchy rebuilt -retiming \
-  -generic Target=1 -generic Primitive=1'b1 -verilog_define DIFFUSER_DSP48E2
+  -generic Target=1 -generic Primitive=1'b1 -verilog_define DIFFUSER_DSP48E2 -verilog_define DIFFUSER_RAMB36E2
 write_checkpoint -force [file join $output synthesised.dcp]
 report_utilization -hierarchical -file [file join $output utilization_synthesis.rpt]
 report_timing_summary -file [file join $output timing_synthesis.rpt]
