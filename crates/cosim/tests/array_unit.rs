@@ -4,7 +4,7 @@
 
 mod array_cases;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use diffuser_cosim::bench::{
     DescriptorPort, Random, ReadPort, WritePort, get_bits, get_signed, set_bits,
@@ -34,6 +34,24 @@ struct Run {
 fn issues(op: &Conv, shape: Shape) -> u64 {
     let taps = ops::conv::kernel(op) * ops::conv::kernel(op) * u64::from(op.blocks);
     u64::from(op.tiles) * shape.rows(ops::conv::out_pixels(op)) * taps * ops::conv::planes(op)
+}
+
+/// Cycles beyond that: of a tap's lanes, those that read one bank in different rows take one each.
+fn conflicts(op: &Conv, shape: Shape) -> u64 {
+    let (pixels, size) = (ops::conv::out_pixels(op), shape.pixels as u64);
+    let k = ops::conv::kernel(op);
+    let mut lost = 0;
+    for first in (0..pixels).step_by(shape.pixels) {
+        for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
+            let lanes = first..pixels.min(first + size);
+            let read: BTreeSet<u64> = lanes
+                .filter_map(|n| ops::conv::tap(op, n, ky, kx))
+                .collect();
+            let most = (0..size).map(|b| read.iter().filter(|&m| m % size == b).count());
+            lost += most.max().unwrap_or(0).saturating_sub(1) as u64;
+        }
+    }
+    lost * u64::from(op.tiles) * u64::from(op.blocks) * ops::conv::planes(op)
 }
 
 /// A chained `conv`, and the groups that its operand has so far.
@@ -116,10 +134,9 @@ macro_rules! bench {
                     assert!(self.m.operand == want.operand, "operand: {all:?}");
                     assert!(self.m.weight == want.weight, "weight: {all:?}");
                     assert!(self.m.sums == want.sums, "sums: {all:?}");
-                    assert_eq!(
-                        run.busy,
-                        all.iter().map(|(op, _)| issues(op, SHAPE)).sum::<u64>()
-                    );
+                    let [busy, bank] = [issues, conflicts]
+                        .map(|count| all.iter().map(|(op, _)| count(op, SHAPE)).sum::<u64>());
+                    assert_eq!((run.busy, run.stall_bank), (busy, bank), "{all:?}");
                     run
                 }
 
@@ -439,7 +456,15 @@ macro_rules! bench {
                     ..three.clone()
                 };
                 // name, descriptor, times, blocks, cycles lost from the first product to the last
-                let cases: [(&str, Conv, u32, u32, u64); 9] = [
+                let phase = Conv {
+                    kernel: 2,
+                    interleave: true,
+                    sums: true,
+                    add_sums: true,
+                    dest_plane: 64,
+                    ..small.clone()
+                };
+                let cases: [(&str, Conv, u32, u32, u64); 12] = [
                     ("3x3", three.clone(), 1, 8, 0),
                     ("3x3, one block", three.clone(), 1, 1, 0),
                     ("3x3, width 13", odd(&three), 1, 3, 0),
@@ -459,6 +484,44 @@ macro_rules! bench {
                     // the drain has no cycle to spare: two for a tile
                     ("1x1, P blocks", plain.clone(), 1, p, 0),
                     ("3x3 on 4x4, single tiles", small.clone(), 6, 8, 6),
+                    // the sums of a tile are added while the next one is multiplied
+                    (
+                        "2x2 on 4x4 to 8x8, added sums",
+                        Conv {
+                            tiles: 2,
+                            ..phase.clone()
+                        },
+                        4,
+                        3 * p,
+                        4,
+                    ),
+                    (
+                        "2x2, interleaved",
+                        Conv {
+                            kernel: 2,
+                            interleave: true,
+                            dest_plane: 768,
+                            ..three.clone()
+                        },
+                        1,
+                        p,
+                        0,
+                    ),
+                    (
+                        "2x2, interleaved, width 13, no cycle to spare",
+                        Conv {
+                            kernel: 2,
+                            pad_top: 1,
+                            pad_left: 0,
+                            interleave: true,
+                            tiles: 2,
+                            dest_plane: 768,
+                            ..odd(&three)
+                        },
+                        1,
+                        p / 4 + 1,
+                        0,
+                    ),
                     (
                         "two planes",
                         Conv {

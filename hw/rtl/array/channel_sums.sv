@@ -1,5 +1,5 @@
 // Exact sums of the stored values and of their squares for O channels of a tile, written as entries when its last pixel has come; with
-// `add` to what is there.
+// `add` to what is there. About an entry a cycle: entries that are read are not waited for, up to Depth are on their way.
 //
 // The last pixel of a tile is announced when it enters requantisation; until its entries are written (busy_o) no other last pixel
 // may enter. The next tile's first pixel comes two cycles after a last one at the earliest.
@@ -7,7 +7,8 @@
 module channel_sums
   import diffuser_pkg::*;
 #(
-  parameter int unsigned O = 8
+  parameter int unsigned O = 8,
+  parameter int unsigned Depth = 16  // entries read, or added to, and not written yet; more than the latency of a read for full speed
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -77,82 +78,127 @@ module channel_sums
     assign square[o] = {square_high_q, square_low_q};
   end
 
-  // ---- entries, one after the other ----
+  // ---- entries, one after the other: asked for, added to in two steps of 32 bits, held, written ----
 
-  typedef enum logic [2:0] {
+  typedef enum logic [1:0] {
     Idle,
     Await,  // the last pixel is on its way
-    Write,
-    Read,
-    Answer,
-    AddLow,
-    AddHigh
+    Add
   } state_e;
   state_e state_q;
   logic add_q;
-  logic [EntryWidth-1:0] entry_q;
-  logic [LaneWidth-1:0] lane_q;
-  logic [O-1:0][SumHigh+31:0] sum_q;
+  logic [O-1:0][SumHigh+31:0] sum_q;  // lane 0 is of the next entry to come
   logic [O-1:0][SquareHigh+31:0] square_q;
-  sums_t old_q, total_q;
-  logic [1:0] carry_q;
 
+  logic [EntryWidth-1:0] ask_entry_q, write_entry_q;
+  logic [LaneWidth:0] ask_left_q;
+  logic [LaneWidth-1:0] write_lane_q;
+  logic [$clog2(Depth+1)-1:0] room_q;  // entries that may be asked for
+  logic may_ask, asked, arrived, write, written;
+  logic held_ask_q, held_write_q;  // requested and not granted
+
+  assign busy_o = state_q != Idle;
+  assign may_ask = state_q == Add && ask_left_q != '0 && room_q != '0 && (!stop_i || held_ask_q);
+  assign sums_req_o = may_ask && add_q;
+  assign sums_addr_o = ask_entry_q;
+  assign asked = may_ask && (!add_q || sums_gnt_i);
+  assign arrived = add_q ? sums_rvalid_i : asked;
+
+  logic [2:0] stage_q;  // there is an entry in each of the steps
+  sums_t old0_q, total2_q;
   logic [63:0] sum_wide, square_wide;
   assign sum_wide = {{(32 - SumHigh) {sum_q[0][SumHigh+31]}}, sum_q[0]};
   assign square_wide = 64'(square_q[0]);
+  logic [31:0] old_sum1_q, new_sum1_q, old_squares1_q, new_squares1_q;  // high halves
+  logic [32:0] sum1_q, squares1_q;  // low halves with their carries
+  always_ff @(posedge clk_i) begin
+    old0_q <= add_q ? sums_rdata_i : '0;
 
-  assign busy_o = state_q != Idle;
-  logic held_q;  // requested and not granted
-  assign sums_req_o = state_q == Read && (!stop_i || held_q);
-  assign sums_addr_o = entry_q;
-  assign sums_we_o = state_q == Write && (!stop_i || held_q);
-  always_ff @(posedge clk_i) held_q <= rst_ni && ((sums_req_o && !sums_gnt_i) || (sums_we_o && !sums_wgnt_i));
-  assign sums_waddr_o = entry_q;
-  assign sums_wdata_o = add_q ? total_q : '{sum_squares: square_wide, sum: sum_wide};
+    sum1_q <= 33'(old0_q.sum[31:0]) + 33'(sum_wide[31:0]);
+    squares1_q <= 33'(old0_q.sum_squares[31:0]) + 33'(square_wide[31:0]);
+    old_sum1_q <= old0_q.sum[63:32];
+    new_sum1_q <= sum_wide[63:32];
+    old_squares1_q <= old0_q.sum_squares[63:32];
+    new_squares1_q <= square_wide[63:32];
+
+    total2_q.sum <= {old_sum1_q + new_sum1_q + 32'(sum1_q[32]), sum1_q[31:0]};
+    total2_q.sum_squares <= {old_squares1_q + new_squares1_q + 32'(squares1_q[32]), squares1_q[31:0]};
+
+    stage_q <= rst_ni ? {stage_q[1:0], arrived} : '0;
+  end
+
+  logic total_valid, total_ready;
+  logic [$clog2(Depth+1)-1:0] total_count;
+  fifo #(
+    .Width($bits(sums_t)),
+    .Depth(Depth)
+  ) u_totals (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .in_valid_i(stage_q[2]),
+    .in_ready_o(total_ready),
+    .in_data_i(total2_q),
+    .out_valid_o(total_valid),
+    .out_ready_i(written),
+    .out_data_o(sums_wdata_o),
+    .count_o(total_count)
+  );
+  assign write = total_valid && (!stop_i || held_write_q);
+  assign sums_we_o = write;
+  assign sums_waddr_o = write_entry_q;
+  assign written = write && sums_wgnt_i;
+  always_ff @(posedge clk_i) begin
+    held_ask_q   <= rst_ni && sums_req_o && !sums_gnt_i;
+    held_write_q <= rst_ni && write && !sums_wgnt_i;
+    if (!rst_ni) room_q <= ($clog2(Depth + 1))'(Depth);
+    else room_q <= room_q - ($clog2(Depth + 1))'(asked) + ($clog2(Depth + 1))'(written);
+  end
 
   always_ff @(posedge clk_i) begin
     unique case (state_q)
       Idle: begin
-        entry_q <= entry_i;
-        add_q   <= add_i;
-        lane_q  <= '0;
+        ask_entry_q <= entry_i;
+        write_entry_q <= entry_i;
+        ask_left_q <= (LaneWidth + 1)'(O);
+        write_lane_q <= '0;
+        add_q <= add_i;
         if (announce_i) state_q <= Await;
       end
       Await:
       if (valid_q[3] && last_q[3]) begin
         sum_q <= sum;
         square_q <= square;
-        state_q <= add_q ? Read : Write;
+        state_q <= Add;
       end
-      Read: if (sums_req_o && sums_gnt_i) state_q <= Answer;
-      Answer: begin
-        old_q <= sums_rdata_i;
-        if (sums_rvalid_i) state_q <= AddLow;
-      end
-      AddLow: begin
-        {carry_q[0], total_q.sum[31:0]} <= 33'(old_q.sum[31:0]) + 33'(sum_wide[31:0]);
-        {carry_q[1], total_q.sum_squares[31:0]} <= 33'(old_q.sum_squares[31:0]) + 33'(square_wide[31:0]);
-        state_q <= AddHigh;
-      end
-      AddHigh: begin
-        total_q.sum[63:32] <= old_q.sum[63:32] + sum_wide[63:32] + 32'(carry_q[0]);
-        total_q.sum_squares[63:32] <= old_q.sum_squares[63:32] + square_wide[63:32] + 32'(carry_q[1]);
-        state_q <= Write;
-      end
-      Write:
-      if (sums_we_o && sums_wgnt_i) begin
-        entry_q <= entry_q + 1'b1;
-        lane_q <= lane_q + 1'b1;
-        for (int unsigned o = 0; o < O - 1; o++) begin
-          sum_q[o] <= sum_q[o+1];
-          square_q[o] <= square_q[o+1];
+      Add: begin
+        if (asked) begin
+          ask_entry_q <= ask_entry_q + 1'b1;
+          ask_left_q  <= ask_left_q - 1'b1;
         end
-        if (lane_q == LaneWidth'(O - 1)) state_q <= Idle;
-        else if (add_q) state_q <= Read;
+        if (stage_q[0]) begin
+          for (int unsigned o = 0; o < O - 1; o++) begin
+            sum_q[o] <= sum_q[o+1];
+            square_q[o] <= square_q[o+1];
+          end
+        end
+        if (written) begin
+          write_entry_q <= write_entry_q + 1'b1;
+          write_lane_q  <= write_lane_q + 1'b1;
+          if (write_lane_q == LaneWidth'(O - 1)) state_q <= Idle;
+        end
       end
       default: state_q <= Idle;
     endcase
     if (!rst_ni) state_q <= Idle;
   end
+
+  logic unused;
+  assign unused = ^{total_ready, total_count};
+
+`ifndef SYNTHESIS
+  assert property (@(posedge clk_i) disable iff (!rst_ni) stage_q[2] |-> total_ready)
+  else $error("%m: an entry came without a place for it");
+`endif
 
 endmodule
