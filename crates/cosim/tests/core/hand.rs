@@ -125,12 +125,48 @@ fn whole_memories_are_loaded_and_stored() {
 
 #[test]
 fn a_convolution() {
-    // 6x5 pixels of 13 channels -> 9 channels, 3x3, from a stream through an operand to a stream
+    convolutions(&[Conv {
+        kernel: 1,
+        pad_top: 1,
+        pad_left: 1,
+        sums: true,
+        sums_base: 3,
+        ..Conv::default()
+    }]);
+}
+
+/// The four phases of an upsampling one: every word of the result is another pixel's of one of them.
+#[test]
+fn phases_of_a_convolution() {
+    let phase = |py: u32, px: u32| Conv {
+        kernel: 2,
+        pad_top: 1 - py,
+        pad_left: 1 - px,
+        interleave: true,
+        sums: true,
+        add_sums: py + px > 0,
+        sums_base: 3,
+        dest: py * 10 + px,
+        ..Conv::default()
+    };
+    convolutions(&[phase(0, 0), phase(0, 1), phase(1, 0), phase(1, 1)]);
+}
+
+/// 6x5 pixels of 13 channels -> 9 channels, from a stream through an operand to one stream, by convolutions of one kernel size;
+/// `dest` of each counts from the stream's first word, and each has weights of its own.
+fn convolutions(convs: &[Conv]) {
     let (width, height, channels, outputs) = (5u32, 6u32, 13u32, 9u32);
     let pixels = width * height;
     let (in_blocks, tiles, blocks) = (2u32, 2u32, 2u32);
     let stream_bytes = (in_blocks * pixels * 16) as usize;
-    let weight_words = tiles * 9 * blocks;
+    let taps = [1, 9, 4][convs[0].kernel as usize];
+    let words_each = tiles * taps * blocks;
+    let weight_words = words_each * convs.len() as u32;
+    let plane = if convs[0].interleave {
+        4 * pixels
+    } else {
+        pixels
+    };
     let mut data = noise(16 * 1024);
     // padded channels of the stream hold 0
     for n in 0..pixels as usize {
@@ -145,7 +181,7 @@ fn a_convolution() {
         .enumerate()
     {
         let (word, o, i) = (at as u32 / 64, at as u32 % 64 / 8, at as u32 % 8);
-        let (tile, block) = (word / (9 * blocks), word % blocks);
+        let (tile, block) = (word / (taps * blocks) % tiles, word % blocks);
         let real = tile * 8 + o < outputs && block * 8 + i < channels;
         *byte = if real { *byte } else { 0 };
         *byte = if *byte == 0x80 { 0x81 } else { *byte };
@@ -186,7 +222,7 @@ fn a_convolution() {
             ..Load::default()
         })
     };
-    let program = [
+    let mut program = vec![
         step(NONE, load(Space::Stream, 0, in_blocks * pixels, 0)),
         step(NONE, load(Space::Param, 10, entries.len() as u32, param_at)),
         step(NONE, load(Space::Weight, 7, weight_words, weights_at)),
@@ -203,39 +239,38 @@ fn a_convolution() {
                 ..Prep::default()
             }),
         ),
+    ];
+    program.extend((0..).zip(convs).map(|(k, conv)| {
         step(
             [Some(3), None, Some(1), None, None],
             Op::Conv(Conv {
-                kernel: 1,
-                pad_top: 1,
-                pad_left: 1,
                 blocks,
                 operand: 20,
                 tiles,
-                weights: 7,
+                weights: 7 + k * words_each,
                 in_width: width,
                 in_height: height,
                 out_width: width,
                 out_height: height,
-                dest: 200,
-                dest_plane: pixels,
+                dest: 200 + conv.dest,
+                dest_plane: plane,
                 param: 11,
-                sums: true,
-                sums_base: 3,
-                ..Conv::default()
+                ..*conv
             }),
-        ),
+        )
+    }));
+    program.extend([
         step(
-            after(3, 1),
+            after(3, convs.len() as i32),
             Op::Store(Store {
                 space: Space::Stream as u32,
                 address: 200,
-                words: tiles * pixels,
+                words: tiles * plane,
                 ddr: ddr(out_at),
             }),
         ),
         step(NONE, Op::End(End::default())),
-    ];
+    ]);
     let job = job(&program, data, vec![], 1);
     let (rtl, simulated) = compare(&job, &program, DdrConfig::default());
     assert_eq!(
