@@ -13,7 +13,7 @@ use std::error::Error;
 use diffuser::graph::{Graph, Op};
 use diffuser::quantised::TensorTable;
 use diffuser::{FloatModel, Generator, Model, Sampler};
-use diffuser_quant::methods::{DynamicStep, Groups, Method, Tables};
+use diffuser_quant::methods::{DynamicStep, Groups, Method, Residual, Tables};
 use diffuser_quant::{Calibration, CalibrationSettings, Rounding, calibrate, quantise};
 
 const COMPARED: usize = 27;
@@ -47,7 +47,7 @@ impl Method for Variant<'_> {
         "a variant of dynamic-step"
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let (power, rest) = match self.0.strip_prefix("power-of-two") {
             Some(rest) => (true, rest.trim_start_matches('-')),
             None => (false, self.0),
@@ -59,11 +59,7 @@ impl Method for Variant<'_> {
         } else {
             Groups::Each
         };
-        let method = DynamicStep {
-            wide_residual: true,
-            groups,
-        };
-        let mut tables = method.tables(graph, calibration);
+        let mut tables = DynamicStep { groups }.tables(graph, calibration, residual);
         if power {
             for node in &graph.nodes {
                 if let (Op::Norm(_), TensorTable::Gain { gain, zero_point }) =
@@ -129,8 +125,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         asked
     } {
-        let model =
-            Model::from_quantised(quantise(float.pipeline(), &calibration, &Variant(name))?)?;
+        let model = Model::from_quantised(quantise(
+            float.pipeline(),
+            &calibration,
+            &Variant(name),
+            Residual::default(),
+        )?)?;
         let comparison = Generator::new(&model)
             .count(COMPARED)
             .seed(1)

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, value_parser};
 use diffuser::{
-    CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Rounding, Sampler, Spacing,
+    CALIBRATION_IMAGES, CALIBRATION_STEPS, KernelChoice, MAX_COUNT, Residual, Rounding, Sampler,
+    Spacing,
 };
 use diffuser_evaluate::Filter;
 
@@ -250,6 +251,12 @@ pub struct QuantizeArgs {
     /// What chooses the step sizes.
     #[arg(long, value_name = "NAME", default_value = "dynamic-step", value_parser = methods())]
     pub method: String,
+
+    /// Bits of the residual stream where shortcuts and convolutions that resample read it: 8, 15, or 15
+    /// in shortcuts alone. 15 bits cost twice the products.
+    #[arg(long, value_name = "BITS", default_value_t = Residual::default())]
+    #[arg(value_parser = one_of(Residual::ALL, Residual::name))]
+    pub residual: Residual,
 
     /// Steps of the calibrating sampler, and so entries of each table.
     #[arg(long, value_name = "N", default_value_t = CALIBRATION_STEPS)]

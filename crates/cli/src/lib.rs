@@ -51,7 +51,7 @@ pub use diffuser_engine::KernelChoice;
 pub use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, Spacing};
 pub use diffuser_model::scale::scale_to_f64;
 pub use diffuser_model::{config::UnetConfig, graph, quantised};
-pub use diffuser_quant::methods::{Method, all as methods};
+pub use diffuser_quant::methods::{Method, Residual, all as methods};
 pub use diffuser_quant::{Budget, Rounding, Weights, weight_bytes};
 pub use error::{Error, Result};
 pub use image::{Image, psnr, sha256};

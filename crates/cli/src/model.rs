@@ -12,7 +12,8 @@ use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_quant::{
     Calibration, CalibrationSettings, Calibrator, QuantiseError, Rounding, Weights,
-    methods::Groups, resume,
+    methods::{Groups, Residual},
+    resume,
 };
 
 use crate::crew::thread_pool;
@@ -272,6 +273,8 @@ pub const CALIBRATION_IMAGES: u32 = 32;
 pub struct QuantiseSettings {
     /// Name of the method that chooses the step sizes, one of [`crate::methods`].
     pub method: String,
+    /// Width of the residual stream where it enters a product.
+    pub residual: Residual,
     /// Rows of the tables that neighbouring time steps share, at most; one for each step where `None`.
     /// Only methods that tell time steps apart take a number.
     pub rows: Option<usize>,
@@ -307,6 +310,7 @@ impl Default for QuantiseSettings {
     fn default() -> Self {
         Self {
             method: crate::methods()[0].name().into(),
+            residual: Residual::default(),
             rows: None,
             sampler: None,
             steps: CALIBRATION_STEPS,
@@ -435,6 +439,7 @@ impl FloatModel {
                     &self.profile.scheduler,
                     &seen,
                     method.as_ref(),
+                    settings.residual,
                     settings.weights,
                     &round,
                 )

@@ -19,9 +19,10 @@ use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
 use diffuser_model::step::{NodeStep, StepParams};
+use diffuser_quant::methods::{self, Residual};
 use diffuser_quant::ranges::{Clipping, gain};
 use diffuser_quant::statistics::Statistics;
-use diffuser_quant::{CalibrationSettings, Rounding, calibrate, methods, quantise};
+use diffuser_quant::{CalibrationSettings, Rounding, calibrate, quantise};
 use diffuser_reference::{FloatUnet, Observer};
 use rayon::prelude::*;
 
@@ -196,11 +197,7 @@ fn ranges(
             let split = shifts(&seen, channels, |c| usize::from(c >= first));
             let mut sums = [0.0; 4];
             for s in seen {
-                let statistics = Statistics {
-                    min: s.extremes[0],
-                    max: s.extremes[1],
-                    sample: s.fit.clone(),
-                };
+                let statistics = Statistics::of(&s.fit);
                 let (g, z) = gain(&statistics, 32.0, false, Clipping::LeastSquares);
                 let own = (32.0 / f64::from(g), f64::from(z));
                 let norm = error(&s.judge, own, &none, &gram);
@@ -444,7 +441,12 @@ fn corrections(
         rounding: Rounding::ErrorFeedback,
     };
     let calibration = calibrate(pipeline, scheduler, settings, &|_, _| {})?;
-    let model = quantise(pipeline, &calibration, methods::all()[0].as_ref())?;
+    let model = quantise(
+        pipeline,
+        &calibration,
+        methods::all()[0].as_ref(),
+        Residual::default(),
+    )?;
     let engine = Engine::new(model.graph.clone(), &model.nodes, KernelChoice::Auto)?;
     let graph = unet.graph();
     let residual = |node: usize| match &graph.nodes[node].op {

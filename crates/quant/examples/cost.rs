@@ -15,7 +15,8 @@ use diffuser_model::config::UnetConfig;
 use diffuser_model::import::Pipeline;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_model::weights::Weights;
-use diffuser_quant::{CalibrationSettings, Rounding, calibrate, methods, quantise};
+use diffuser_quant::methods::{self, Residual};
+use diffuser_quant::{CalibrationSettings, Rounding, calibrate, quantise};
 use diffuser_testing::CIFAR10;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -48,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?;
         let calibrated = start.elapsed();
         let method = methods::by_name("dynamic-step").ok_or("the default method is there")?;
-        let model = quantise(&pipeline, &calibration, method.as_ref())?;
+        let model = quantise(&pipeline, &calibration, method.as_ref(), Residual::default())?;
         println!(
             "{} steps, {} images: calibrated in {calibrated:.0?}, weights rounded in {:.0?}; tables {} bytes",
             settings.steps,

@@ -21,7 +21,8 @@ use diffuser_model::quantised::{NodeParams, QuantisedModel};
 use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
-use diffuser_quant::{CalibrationSettings, Rounding, calibrate, methods, quantise};
+use diffuser_quant::methods::{self, Residual};
+use diffuser_quant::{CalibrationSettings, Rounding, calibrate, quantise};
 use diffuser_reference::FloatUnet;
 use rayon::prelude::*;
 
@@ -56,7 +57,12 @@ fn main() -> Result<()> {
             calibration.inputs = None;
         }
         let begun = Instant::now();
-        let model = quantise(&pipeline, &calibration, method.as_ref())?;
+        let model = quantise(
+            &pipeline,
+            &calibration,
+            method.as_ref(),
+            Residual::default(),
+        )?;
         eprintln!("{rounding}: rounded in {:.1?}", begun.elapsed());
         let errors = output_errors(&pipeline, &rounded(&pipeline, &model)?, &scheduler)?;
         let mean = errors.iter().sum::<f64>() / errors.len() as f64;

@@ -45,7 +45,6 @@ struct Collector<'a> {
     statistics: Vec<Statistics>,
     /// Tensors of which the values before pooling were seen.
     pooled: Vec<TensorId>,
-    images: usize,
     drawn: Option<(&'a Inputs, Patches)>,
 }
 
@@ -55,13 +54,13 @@ impl Observer for Collector<'_> {
             inputs.draw(patches, id, values);
         }
         if !self.pooled.contains(&id) {
-            self.statistics[id].observe(values, self.images);
+            self.statistics[id].observe(values);
         }
     }
 
     /// Integers average operands: those must hold what is averaged, not only the means.
     fn before_pooling(&mut self, id: TensorId, values: &[f32]) {
-        self.statistics[id].observe(values, self.images);
+        self.statistics[id].observe(values);
         self.pooled.push(id);
     }
 }
@@ -226,7 +225,6 @@ impl Calibrator {
                     let collector = Collector {
                         statistics: vec![Statistics::default(); graph.tensors.len()],
                         pooled: Vec::new(),
-                        images: settings.images as usize,
                         drawn: inputs.map(|inputs| (inputs, inputs.patches(image.index, i as u32))),
                     };
                     let seen = image.advance(unet, (i as u32, step), settings.seed, collector)?;

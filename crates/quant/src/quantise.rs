@@ -14,7 +14,7 @@ use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
 
 use crate::accumulator::Room;
 use crate::calibrate::Calibration;
-use crate::methods::{Method, Tables};
+use crate::methods::{Method, Residual, Tables};
 use crate::rounding::{Part, Rounding};
 use crate::weights;
 
@@ -61,13 +61,14 @@ pub fn quantise(
     pipeline: &Pipeline,
     calibration: &Calibration,
     method: &dyn Method,
+    residual: Residual,
 ) -> Result<QuantisedModel, QuantiseError> {
     let nodes = build_graph(&pipeline.config)?.nodes.len();
     let bits = vec![WeightBits::Eight; nodes];
-    quantise_with(pipeline, calibration, method, &bits, &|_, _| {})
+    quantise_with(pipeline, calibration, method, residual, &bits, &|_, _| {})
 }
 
-/// Quantise: tables by the method, weights rounded as the calibration's settings say, `bits` wide at each
+/// Quantise: tables by the method with a residual of this width, weights rounded as the calibration's settings say, `bits` wide at each
 /// node of the graph; `progress` gets the weights of the network that are rounded, and all there are.
 ///
 /// Every calibrated time step is prepared once, so that a model which comes out here can be executed.
@@ -81,12 +82,13 @@ pub fn quantise_with(
     pipeline: &Pipeline,
     calibration: &Calibration,
     method: &dyn Method,
+    residual: Residual,
     bits: &[WeightBits],
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<QuantisedModel, QuantiseError> {
     let graph = build_graph(&pipeline.config)?;
     assert_eq!(bits.len(), graph.nodes.len(), "one width a node");
-    let Tables { intervals, tensors } = method.tables(&graph, calibration);
+    let Tables { intervals, tensors } = method.tables(&graph, calibration, residual);
     let (w, rounding) = (&pipeline.weights, calibration.settings.rounding);
     let all = graph.nodes.iter().map(weight_count).sum();
     let mut done = 0;

@@ -14,7 +14,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View};
 
 use crate::calibrate::{CalibrationSettings, Calibrator};
-use crate::statistics::Statistics;
+use crate::statistics::{Histogram, Statistics};
 
 /// The metadata's one key.
 const KEY: &str = "diffuser-calibration";
@@ -140,12 +140,13 @@ impl Calibrator {
             put(format!("image.{i}.x0"), Array::Double(&image.x0));
         }
         for (i, row) in self.rows.iter().enumerate() {
-            let lengths = row.iter().map(|s| s.sample.len() as u64).collect();
+            let lengths = (row.iter().map(|s| s.histogram.bins.len() as u64)).collect();
             let extremes = row.iter().flat_map(|s| [s.min, s.max]).collect();
-            let samples = row.iter().flat_map(|s| s.sample.iter().copied()).collect();
+            let bins = row.iter().flat_map(|s| &s.histogram.bins);
+            let bins = bins.flat_map(|&(n, count)| [n.into(), count]).collect();
             put(format!("row.{i}.lengths"), Array::Count(lengths));
             put(format!("row.{i}.extremes"), Array::Single(extremes));
-            put(format!("row.{i}.samples"), Array::Single(samples));
+            put(format!("row.{i}.bins"), Array::Single(bins));
         }
         let parts = self.inputs.iter().flat_map(|inputs| inputs.parts());
         for (i, part) in parts.enumerate() {
@@ -227,20 +228,24 @@ impl Calibrator {
             }
             let lengths = stored.counts(&name, tensors)?;
             let extremes = stored.singles(&format!("row.{i}.extremes"), Some(2 * tensors))?;
-            let samples = stored.singles(&format!("row.{i}.samples"), None)?;
-            let mut left = samples.as_slice();
+            let bins = stored.singles(&format!("row.{i}.bins"), None)?;
+            let mut left = bins.as_slice();
             let row: Option<Vec<Statistics>> = (lengths.iter().zip(extremes.chunks_exact(2)))
                 .map(|(&length, extremes)| {
-                    let (sample, rest) = left.split_at_checked(usize::try_from(length).ok()?)?;
+                    let length = usize::try_from(length).ok()?.checked_mul(2)?;
+                    let (bins, rest) = left.split_at_checked(length)?;
                     left = rest;
+                    let bins = bins.chunks_exact(2).map(|b| (b[0] as i16, b[1]));
                     Some(Statistics {
                         min: extremes[0],
                         max: extremes[1],
-                        sample: sample.to_vec(),
+                        histogram: Histogram {
+                            bins: bins.collect(),
+                        },
                     })
                 })
                 .collect();
-            self.rows.push(row.ok_or(format!("row.{i}.samples"))?);
+            self.rows.push(row.ok_or(format!("row.{i}.bins"))?);
         }
         let parts = self.inputs.iter_mut().flat_map(|inputs| inputs.parts_mut());
         for (i, part) in parts.enumerate() {

@@ -15,7 +15,7 @@ use diffuser_spec::STATE_FRACTION_BITS;
 use rayon::prelude::*;
 
 use crate::calibrate::Calibration;
-use crate::methods::Method;
+use crate::methods::{Method, Residual};
 use crate::quantise::{QuantiseError, quantise_with};
 
 /// Images whose trajectories are looked at.
@@ -90,17 +90,21 @@ pub fn quantise_weights(
     scheduler: &SchedulerConfig,
     calibration: &Calibration,
     method: &dyn Method,
+    residual: Residual,
     weights: Weights,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<QuantisedModel, QuantiseError> {
     let graph = diffuser_model::build_graph::build_graph(&pipeline.config)?;
+    let quantise = |bits: &[WeightBits]| {
+        quantise_with(pipeline, calibration, method, residual, bits, progress)
+    };
     let eight = vec![WeightBits::Eight; graph.nodes.len()];
     let four = narrowest(&graph);
     let all =
         |bits: &[WeightBits]| -> u64 { (0..bits.len()).map(|i| bytes(&graph, i, bits[i])).sum() };
     let budget = match weights {
-        Weights::Eight => return quantise_with(pipeline, calibration, method, &eight, progress),
-        Weights::Four => return quantise_with(pipeline, calibration, method, &four, progress),
+        Weights::Eight => return quantise(&eight),
+        Weights::Four => return quantise(&four),
         Weights::Mixed(Budget::Bytes(n)) => n,
         Weights::Mixed(Budget::Share(s)) => (all(&eight) as f64 * s).floor() as u64,
     };
@@ -112,8 +116,8 @@ pub fn quantise_weights(
             most,
         });
     }
-    let wide = quantise_with(pipeline, calibration, method, &eight, progress)?;
-    let narrow = quantise_with(pipeline, calibration, method, &four, progress)?;
+    let wide = quantise(&eight)?;
+    let narrow = quantise(&four)?;
     let layers: Vec<Layer> =
         sensitivities(pipeline, scheduler, calibration, &wide, &narrow, &four)?
             .into_iter()

@@ -10,7 +10,8 @@ use diffuser_model::import::Pipeline;
 use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::{QuantisedModel, TensorTable};
 use diffuser_model::sampling::{SamplerOptions, plan};
-use diffuser_quant::{Calibration, calibrate, methods, quantise};
+use diffuser_quant::methods::{self, Residual};
+use diffuser_quant::{Calibration, calibrate, quantise};
 use diffuser_reference::FloatUnet;
 
 const STATE_ONE: f64 = (1 << 24) as f64;
@@ -77,7 +78,8 @@ fn integers_are_near_floats() {
     let pipeline = common::pipeline();
     let calibration = calibrated(&pipeline);
     for method in methods::all() {
-        let model = quantise(&pipeline, &calibration, &*method).expect("quantises");
+        let model =
+            quantise(&pipeline, &calibration, &*method, Residual::Fifteen).expect("quantises");
         let error = output_error(&pipeline, &model);
         assert!(error < 0.015, "{}: {error}", method.name());
     }
@@ -94,7 +96,8 @@ fn integers_are_near_floats_where_operands_are_averaged() {
     let pipeline = common::pipeline_of(config);
     let calibration = calibrated(&pipeline);
     for method in methods::all() {
-        let mut model = quantise(&pipeline, &calibration, &*method).expect("quantises");
+        let mut model =
+            quantise(&pipeline, &calibration, &*method, Residual::Fifteen).expect("quantises");
         let error = output_error(&pipeline, &model);
         assert!(error < 0.0225, "{}: {error}", method.name());
         // and a file whose resampled stream has a unit of its own is refused
@@ -155,6 +158,7 @@ fn files_of_every_version_give_the_same_bits() {
             &common::pipeline(),
             &calibrated(&common::pipeline()),
             &*method,
+            Residual::Fifteen,
         )
         .expect("quantises");
         std::fs::create_dir_all(&folder).expect("writable");

@@ -3,7 +3,8 @@
 mod common;
 
 use diffuser_model::quantised::{ConvWeights, NodeParams, QuantisedModel, WeightBits};
-use diffuser_quant::{calibrate, methods, quantise};
+use diffuser_quant::methods::{self, Residual};
+use diffuser_quant::{calibrate, quantise};
 
 fn quantised(method: &str) -> QuantisedModel {
     let pipeline = common::pipeline();
@@ -18,6 +19,7 @@ fn quantised(method: &str) -> QuantisedModel {
         &pipeline,
         &calibration,
         &*methods::by_name(method).expect("known"),
+        Residual::default(),
     )
     .expect("quantises")
 }

@@ -83,7 +83,7 @@ fn other_and_damaged_files_are_refused() {
     let at = 8 + header + offset.expect("an array of lengths") as usize;
     wrong[at + 6] = 1;
     fs::write(&path, wrong).expect("written");
-    assert!(refused(settings).contains("row.0.samples"));
+    assert!(refused(settings).contains("row.0.bins"));
     // a failed save leaves an older file as it was
     fs::write(&path, &bytes).expect("written");
     fs::create_dir(folder.path().join("state.partial")).expect("made");

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use diffuser::graph::{Graph, Node, Op, TensorKind};
-use diffuser::quantised::{Intervals, NodeParams, QuantisedModel, WideLinear};
-use diffuser::{Profile, Result};
+use diffuser::quantised::{Intervals, NodeParams, QuantisedModel, TensorTable, WideLinear};
+use diffuser::{Profile, Residual, Result};
 use serde_json::{Value, json};
 
 use super::{Chosen, open};
@@ -45,6 +45,7 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
             value["table_bytes"] = json!(quantised.table_bytes());
             value["table_share"] = json!(table_share(quantised));
             value["provenance"] = json!(quantised.provenance);
+            value["residual"] = json!(residual(quantised));
             value["calibrated_timesteps"] = json!(quantised.calibrated);
             let last = model.profile().scheduler.num_train_timesteps - 1;
             value["intervals"] = intervals(quantised, last);
@@ -104,6 +105,24 @@ fn layer(graph: &Graph, node: &Node) -> Value {
         "output": [out.height, out.width, out.channels],
         "macs": graph.node_macs(node),
     })
+}
+
+/// Bits of the residual stream where products read it, as `quantize --residual` takes them; none where
+/// nothing reads it.
+fn residual(model: &QuantisedModel) -> Option<&'static str> {
+    let graph = &model.graph;
+    let read = graph.nodes.iter().filter(|n| {
+        matches!(n.op, Op::Quantise { .. }) && graph.tensors[n.inputs[0]].kind == TensorKind::Stream
+    });
+    let wide: Vec<bool> = read
+        .map(|n| model.tensors[n.output] == TensorTable::Planes)
+        .collect();
+    match (wide.contains(&true), wide.contains(&false)) {
+        (false, false) => None,
+        (false, true) => Some(Residual::Eight.name()),
+        (true, true) => Some(Residual::Shortcuts.name()),
+        (true, false) => Some(Residual::Fifteen.name()),
+    }
 }
 
 /// Weights, biases and the like, as the float model counts them.
@@ -286,6 +305,15 @@ fn text(value: &Value, layers: bool) -> String {
                 p("quantiser"),
             ),
         );
+    }
+    let read = match value["residual"].as_str() {
+        Some("shortcuts") => Some("15 bits in shortcuts, 8 where it is resampled"),
+        Some("15") => Some("15 bits in shortcuts and where it is resampled"),
+        Some(_) => Some("8 bits in shortcuts and where it is resampled"),
+        None => None,
+    };
+    if let Some(read) = read {
+        put("residual", read.into());
     }
     put(
         "source",

@@ -45,6 +45,7 @@ pub fn run(arguments: &QuantizeArgs, ui: &Ui) -> Result<()> {
     let float = FloatModel::load(&arguments.folder)?;
     let settings = QuantiseSettings {
         method: arguments.method.clone(),
+        residual: arguments.residual,
         rows: arguments.rows.map(|n| n as usize),
         sampler: arguments.scheduler,
         steps: arguments.steps,

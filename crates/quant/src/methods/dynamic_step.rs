@@ -4,7 +4,7 @@ use diffuser_model::graph::{Graph, Op};
 use diffuser_model::quantised::{Intervals, TensorTable};
 use diffuser_model::scale::scale_to_f64;
 
-use super::{Method, RowRules, Tables, best_groups, fewest_groups, rows};
+use super::{Method, Residual, RowRules, Tables, best_groups, fewest_groups, rows};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
 use crate::statistics::Statistics;
@@ -17,8 +17,6 @@ use crate::statistics::Statistics;
 /// After *Diffuser: An FPGA Accelerator for Diffusion Model with Dynamic Step Quantization*
 /// (OpenHW 2024).
 pub struct DynamicStep {
-    /// Whether the residual stream keeps 15 bits where it enters a product (shortcuts, resampling).
-    pub wide_residual: bool,
     /// Which time steps share a row.
     pub groups: Groups,
 }
@@ -64,33 +62,21 @@ fn steps(graph: &Graph, tables: &[TensorTable]) -> Vec<Vec<f64>> {
 
 impl Method for DynamicStep {
     fn name(&self) -> &'static str {
-        if self.wide_residual {
-            "dynamic-step"
-        } else {
-            "dynamic-step-8bit"
-        }
+        "dynamic-step"
     }
 
     fn summary(&self) -> &'static str {
-        if self.wide_residual {
-            "a step size and zero point for each tensor at each time step (default)"
-        } else {
-            "the same, with the residual in 8 bits where it enters a product"
-        }
+        "a step size and zero point for each tensor at each time step (default)"
     }
 
     fn grouped(&self, groups: Groups) -> Option<Box<dyn Method>> {
-        let wide_residual = self.wide_residual;
-        Some(Box::new(Self {
-            wide_residual,
-            groups,
-        }))
+        Some(Box::new(Self { groups }))
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let rules = RowRules {
             clipping: Clipping::LeastSquares,
-            wide_residual: self.wide_residual,
+            residual,
         };
         let all = &calibration.statistics;
         let each: Vec<usize> = (0..all.len()).collect();

@@ -3,7 +3,7 @@
 use diffuser_model::graph::Graph;
 use diffuser_model::quantised::Intervals;
 
-use super::{Method, RowRules, Tables, rows};
+use super::{Method, Residual, RowRules, Tables, rows};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
 use crate::statistics::Statistics;
@@ -12,30 +12,24 @@ use crate::statistics::Statistics;
 pub struct Static {
     /// Ranges by least squares; from the extremes otherwise.
     pub least_squares: bool,
-    /// As [`super::DynamicStep::wide_residual`].
-    pub wide_residual: bool,
 }
 
 impl Method for Static {
     fn name(&self) -> &'static str {
-        match (self.least_squares, self.wide_residual) {
-            (false, true) => "static-minmax",
-            (false, false) => "static-8bit",
-            (true, true) => "static-mse",
-            (true, false) => "static-mse-8bit",
+        match self.least_squares {
+            false => "static-minmax",
+            true => "static-mse",
         }
     }
 
     fn summary(&self) -> &'static str {
-        match (self.least_squares, self.wide_residual) {
-            (false, true) => "one step size for all time steps, from the extremes",
-            (false, false) => "the same, with the residual in 8 bits where it enters a product",
-            (true, true) => "one step size for all time steps, by least squares",
-            (true, false) => "the same, with the residual in 8 bits where it enters a product",
+        match self.least_squares {
+            false => "one step size for all time steps, from the extremes",
+            true => "one step size for all time steps, by least squares",
         }
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let merged = (0..graph.tensors.len())
             .map(|t| Statistics::merged(calibration.statistics.iter().map(|row| &row[t])))
             .collect();
@@ -45,7 +39,7 @@ impl Method for Static {
             } else {
                 Clipping::MinMax
             },
-            wide_residual: self.wide_residual,
+            residual,
         };
         Tables {
             intervals: Intervals { starts: vec![0] },

@@ -33,6 +33,54 @@ pub struct Tables {
     pub tensors: Vec<TensorTable>,
 }
 
+/// Width of the residual stream where a product reads it: in shortcuts, and in convolutions that change the
+/// resolution. The network's input has 15 bits there whatever is chosen.
+///
+/// 15 bits are two planes of 8, and cost twice the multiply-accumulates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Residual {
+    /// 8 bits.
+    #[default]
+    Eight,
+    /// 15 bits in shortcuts (1x1), which have few products; 8 in convolutions of 3x3.
+    Shortcuts,
+    /// 15 bits.
+    Fifteen,
+}
+
+impl Residual {
+    /// All of them, narrow first.
+    pub const ALL: [Self; 3] = [Self::Eight, Self::Shortcuts, Self::Fifteen];
+
+    /// Name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eight => "8",
+            Self::Shortcuts => "shortcuts",
+            Self::Fifteen => "15",
+        }
+    }
+
+    /// Whether this operand, made from a stream, is in two planes.
+    fn is_wide(self, graph: &Graph, operand: TensorId) -> bool {
+        let readers = || graph.nodes.iter().filter(|n| n.inputs.contains(&operand));
+        match self {
+            Self::Eight => false,
+            Self::Shortcuts => {
+                readers().all(|n| matches!(&n.op, Op::Conv(c) if c.kernel == 1 && c.stride == 1))
+            }
+            Self::Fifteen => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Residual {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A way to choose the step sizes of activations.
 pub trait Method: Send + Sync {
     /// Name on the command line and in the file.
@@ -43,8 +91,8 @@ pub trait Method: Send + Sync {
     fn grouped(&self, _groups: Groups) -> Option<Box<dyn Method>> {
         None
     }
-    /// Decide.
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables;
+    /// Decide; `residual` is the width of the residual stream where it enters a product.
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables;
 }
 
 /// All methods, the default first.
@@ -52,29 +100,12 @@ pub trait Method: Send + Sync {
 pub fn all() -> Vec<Box<dyn Method>> {
     let groups = Groups::Each;
     vec![
-        Box::new(DynamicStep {
-            wide_residual: true,
-            groups,
-        }),
-        Box::new(DynamicStep {
-            wide_residual: false,
-            groups,
-        }),
+        Box::new(DynamicStep { groups }),
         Box::new(Static {
             least_squares: true,
-            wide_residual: true,
         }),
         Box::new(Static {
             least_squares: false,
-            wide_residual: true,
-        }),
-        Box::new(Static {
-            least_squares: true,
-            wide_residual: false,
-        }),
-        Box::new(Static {
-            least_squares: false,
-            wide_residual: false,
         }),
         Box::new(Ptq4dm),
         Box::new(QDiffusion),
@@ -93,8 +124,8 @@ pub fn by_name(name: &str) -> Option<Box<dyn Method>> {
 pub struct RowRules {
     /// How ranges are chosen.
     pub clipping: Clipping,
-    /// Whether streams that become operands keep 15 bits in two planes.
-    pub wide_residual: bool,
+    /// Width of streams that become operands.
+    pub residual: Residual,
 }
 
 /// Tables with one row for each set of statistics (`statistics[row][tensor]`).
@@ -190,7 +221,8 @@ fn operand(
     let input: TensorId = producer.inputs[0];
     match &producer.op {
         Op::Quantise { .. }
-            if rules.wide_residual || graph.tensors[input].kind == TensorKind::Input =>
+            if graph.tensors[input].kind == TensorKind::Input
+                || rules.residual.is_wide(graph, producer.output) =>
         {
             TensorTable::Planes
         }
@@ -258,10 +290,9 @@ mod tests {
             projections: vec![],
             output: 1,
         };
-        let seen = |range: f32| Statistics {
-            min: -range,
-            max: range,
-            sample: (-100..=100).map(|i| range * i as f32 / 100.0).collect(),
+        let seen = |range: f32| {
+            let values: Vec<f32> = (-100..=100).map(|i| range * i as f32 / 100.0).collect();
+            Statistics::of(&values)
         };
         let calibration = Calibration {
             settings: CalibrationSettings {
@@ -283,7 +314,8 @@ mod tests {
     /// Step of the operand at each time step.
     fn steps(name: &str) -> Vec<f64> {
         let (graph, calibration) = example();
-        let tables = by_name(name).expect("known").tables(&graph, &calibration);
+        let method = by_name(name).expect("known");
+        let tables = method.tables(&graph, &calibration, Residual::Eight);
         let (TensorTable::Gain { gain, .. }, TensorTable::Stream { exponent }) =
             (&tables.tensors[2], &tables.tensors[1])
         else {
@@ -300,9 +332,9 @@ mod tests {
     #[test]
     fn dynamic_steps_follow_the_range_and_static_ones_hold_the_largest() {
         let near = |x: f64, want: f64| (x / want - 1.0).abs() < 0.05;
-        let fixed = steps("static-8bit");
+        let fixed = steps("static-minmax");
         assert!(fixed.iter().all(|&s| near(s, 16.0 / 254.0)), "{fixed:?}");
-        let dynamic = steps("dynamic-step-8bit");
+        let dynamic = steps("dynamic-step");
         // the neighbours of the change hold both ranges
         for (i, &s) in dynamic.iter().enumerate() {
             let range = if i < 3 { 1.0 } else { 8.0 };
@@ -327,12 +359,11 @@ mod tests {
         for (i, row) in calibration.statistics.iter_mut().enumerate() {
             // ever wider towards the noisy end, with lone extremes that are worth clipping
             let wide = (1 + i) as f32;
-            let sample = (-2000..10_500).map(|v| wide * v as f32 / 10_500.0);
-            row.fill(Statistics {
-                min: -0.25 * wide,
-                max: 1.1 * wide,
-                sample: sample.collect(),
-            });
+            let mut values: Vec<f32> = (-2000..10_500)
+                .map(|v| wide * v as f32 / 10_500.0)
+                .collect();
+            values.extend([-0.25 * wide, 1.1 * wide]);
+            row.fill(Statistics::of(&values));
         }
         let names = [
             "static-mse",
@@ -343,8 +374,9 @@ mod tests {
         ];
         let tables = names.map(|name| {
             let method = by_name(name).expect("known");
-            let tables = method.tables(&graph, &calibration);
-            assert_eq!(tables, method.tables(&graph, &calibration), "{name}");
+            let decide = || method.tables(&graph, &calibration, Residual::Eight);
+            let tables = decide();
+            assert_eq!(tables, decide(), "{name}");
             assert_eq!(tables.intervals.starts, [0], "{name}");
             tables
         });
@@ -362,11 +394,42 @@ mod tests {
         let names: std::collections::BTreeSet<_> = all().iter().map(|m| m.name()).collect();
         assert_eq!(names.len(), all().len());
         assert!(by_name("dynamic").is_none());
-        let wide = by_name("dynamic-step").expect("the default");
-        let (graph, calibration) = example();
-        assert_eq!(
-            wide.tables(&graph, &calibration).tensors[2],
-            TensorTable::Planes
-        );
+        assert!(by_name("dynamic-step").is_some());
+    }
+
+    #[test]
+    fn the_residual_is_as_wide_as_asked_in_every_method() {
+        let (mut graph, calibration) = example();
+        for method in all() {
+            for kernel in [1, 3] {
+                graph.nodes.truncate(1);
+                graph.nodes.push(Node {
+                    name: "conv".into(),
+                    op: Op::Conv(diffuser_model::graph::Conv {
+                        weight: String::new(),
+                        bias: None,
+                        input_channels: 0..1,
+                        output_channels: 1,
+                        kernel,
+                        stride: 1,
+                        padding: [kernel / 2; 4],
+                        projection: None,
+                        residual: None,
+                    }),
+                    inputs: vec![2],
+                    output: 1,
+                });
+                for residual in Residual::ALL {
+                    let tables = method.tables(&graph, &calibration, residual);
+                    let wide = match residual {
+                        Residual::Eight => false,
+                        Residual::Shortcuts => kernel == 1,
+                        Residual::Fifteen => true,
+                    };
+                    let got = tables.tensors[2] == TensorTable::Planes;
+                    assert_eq!(got, wide, "{} {kernel} {residual:?}", method.name());
+                }
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use diffuser_model::noise::{Purpose, noise};
 use diffuser_spec::STATE_FRACTION_BITS;
 
 use super::draws::{drawn, one_row};
-use super::{Method, Tables};
+use super::{Method, Residual, Tables};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
 
@@ -37,9 +37,9 @@ impl Method for Ptq4dm {
         "one step size, from time steps drawn from a normal distribution (Shang et al. 2023)"
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let counts = counts(calibration.statistics.len(), calibration.settings.seed);
-        one_row(graph, calibration, Clipping::NormInTwo, |steps| {
+        one_row(graph, calibration, residual, Clipping::NormInTwo, |steps| {
             drawn(steps, &counts)
         })
     }

@@ -3,7 +3,7 @@
 use diffuser_model::graph::Graph;
 
 use super::draws::{drawn, one_row};
-use super::{Method, Tables};
+use super::{Method, Residual, Tables};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
 
@@ -31,9 +31,9 @@ impl Method for QDiffusion {
         "one step size, from 20 time steps evenly spaced (Li et al. 2023)"
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let counts = counts(calibration.statistics.len());
-        one_row(graph, calibration, Clipping::Norm, |steps| {
+        one_row(graph, calibration, residual, Clipping::Norm, |steps| {
             drawn(steps, &counts)
         })
     }

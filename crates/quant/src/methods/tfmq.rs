@@ -4,10 +4,10 @@ use diffuser_model::graph::Graph;
 use diffuser_spec::philox::philox;
 
 use super::draws::one_row;
-use super::{Method, Tables};
+use super::{Method, Residual, Tables};
 use crate::calibrate::Calibration;
 use crate::ranges::Clipping;
-use crate::statistics::Statistics;
+use crate::statistics::{Histogram, Statistics};
 
 /// What the running range keeps of itself when a batch is taken in.
 const MOMENTUM: f64 = 0.95;
@@ -37,9 +37,9 @@ impl Method for Tfmq {
         "one step size, from running ranges over all time steps (Huang et al. 2024)"
     }
 
-    fn tables(&self, graph: &Graph, calibration: &Calibration) -> Tables {
+    fn tables(&self, graph: &Graph, calibration: &Calibration, residual: Residual) -> Tables {
         let order = shuffled(calibration.statistics.len(), calibration.settings.seed);
-        one_row(graph, calibration, Clipping::MinMax, |steps| {
+        one_row(graph, calibration, residual, Clipping::MinMax, |steps| {
             running(order.iter().map(|&i| steps[i]))
         })
     }
@@ -55,7 +55,7 @@ fn running<'a>(batches: impl Iterator<Item = &'a Statistics>) -> Statistics {
         .map_or_else(Statistics::default, |(min, max)| Statistics {
             min,
             max,
-            sample: Vec::new(),
+            histogram: Histogram::default(),
         })
 }
 
@@ -73,11 +73,7 @@ mod tests {
 
     #[test]
     fn ranges_are_running_means_in_a_seeded_order() {
-        let seen = |max: f32| Statistics {
-            min: 0.0,
-            max,
-            sample: vec![max],
-        };
+        let seen = |max: f32| Statistics::of(&[0.0, max]);
         let (one, two, none) = (seen(1.0), seen(2.0), Statistics::default());
         let r = running([&none, &one, &none, &two, &two].into_iter());
         assert!((r.max - (0.95 * (0.95 + 0.1) + 0.1)).abs() < 1e-6, "{r:?}");
