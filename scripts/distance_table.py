@@ -3,7 +3,7 @@
 
     python3 scripts/extractor.py        # once: the feature extractor
     python3 scripts/distance_table.py --model models/emoji32 --reference emoji64.parquet \
-        --reference-filter skin_variant=false
+        --reference-filter skin_variant=false                             # and again with --marker ablations
 
 The files are those that scripts/quantisation_table.py keeps in --folder; images and features are kept there too, so the same
 command goes on where it was interrupted. The part of the page between the two markers is replaced.
@@ -16,7 +16,17 @@ from pathlib import Path
 
 from quantisation_table import ROWS, quantised
 
-DEFAULT = ["dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq", "dynamic-step, W4"]
+# the page's tables: rows, and how many images
+TABLES = {
+    "distances": (["dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq"], 10000),
+    "ablations": (
+        [
+            "dynamic-step", "dynamic-step, residual 15 in shortcuts", "dynamic-step, residual 15", "dynamic-step, nearest",
+            "dynamic-step, AdaRound", "dynamic-step, W4/8, 60 %", "dynamic-step, W4",
+        ],
+        5000,
+    ),
+}
 
 
 def number(figure: dict, digits: int) -> str:
@@ -37,13 +47,15 @@ def main() -> None:
     p.add_argument("--reference-filter", help="COLUMN=VALUE")
     p.add_argument("--extractor", help="ONNX file [default: where scripts/extractor.py puts it]")
     p.add_argument("--binary", default="target/release/diffuser")
-    p.add_argument("--rows", nargs="+", default=DEFAULT, choices=list(ROWS), metavar="ROW", help="the first is compared with the others")
-    p.add_argument("--images", type=int, default=10000)
+    p.add_argument("--rows", nargs="+", choices=list(ROWS), metavar="ROW", help="the first is compared with the others")
+    p.add_argument("--images", type=int)
     p.add_argument("--schedule", default="dpmsolver++:20")
     p.add_argument("--folder", type=Path, default=Path("runs/quantisation"))
     p.add_argument("--page", type=Path, default=Path("docs/quantisation.md"))
-    p.add_argument("--marker", default="distances", help="which of the page's tables")
+    p.add_argument("--marker", default="distances", choices=list(TABLES), help="which of the page's tables")
     args = p.parse_args()
+    rows, images = TABLES[args.marker]
+    args.rows, args.images = args.rows or rows, args.images or images
 
     files = {row: quantised(args.binary, args.model, args.folder, row) for row in args.rows}
     first, *others = args.rows

@@ -30,20 +30,19 @@ ROWS = {
     "dynamic-step, 100 rows": ["--steps", "100"],
     "dynamic-step, nearest": ["--rounding", "nearest"],
     "dynamic-step, AdaRound": ["--rounding", "adaround"],
-    "dynamic-step-8bit": ["--method", "dynamic-step-8bit"],
-    "static-mse-8bit": ["--method", "static-mse-8bit"],
-    "static-8bit": ["--method", "static-8bit"],
+    "dynamic-step, residual 15 in shortcuts": ["--residual", "shortcuts"],
+    "dynamic-step, residual 15": ["--residual", "15"],
+    "ptq4dm, residual 15": ["--method", "ptq4dm", "--residual", "15"],
+    "tfmq, residual 15": ["--method", "tfmq", "--residual", "15"],
     "dynamic-step, W4": ["--weights", "4"],
-    "dynamic-step, W4, AdaRound": ["--weights", "4", "--rounding", "adaround"],
     "dynamic-step, W4/8, 75 %": ["--weights", "mixed", "--weight-budget", "75%"],
+    "dynamic-step, W4/8, 60 %": ["--weights", "mixed", "--weight-budget", "60%"],
     "ptq4dm, W4": ["--method", "ptq4dm", "--weights", "4"],
-    "q-diffusion, W4, AdaRound": ["--method", "q-diffusion", "--weights", "4", "--rounding", "adaround"],
 }
 
 # rows that are measured on every schedule; the others on the first one only
 EVERYWHERE = [
-    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq", "dynamic-step, 100 rows",
-    "dynamic-step, W4",
+    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq", "dynamic-step, residual 15",
 ]
 
 
@@ -103,7 +102,8 @@ def main() -> None:
         f"{args.images} images, seed 1, against the float reference on the same noise. *Output error* is that of the",
         f"network's output on {args.step_images} float trajectories, relative to its size (root mean square), as a mean over the",
         "steps and at the worst one. *Better than* is the mean difference of the paired PSNR in dB, with its 95 % bootstrap",
-        "interval. *Tables* are the bytes that the time steps add, in per cent of the weights' bytes.",
+        "interval. *Tables* are the bytes that the time steps add, in per cent of the weights' bytes; *cycles* those of an evaluation on",
+        "the accelerator, by its simulator's model (`diffuser compile --target zu9eg`).",
     ]
     for schedule in args.schedules:
         sampler, steps = schedule.split(":")
@@ -112,8 +112,8 @@ def main() -> None:
             f"**{sampler}, {steps} steps**",
             "",
             "| method | PSNR, median | of the mean error | worst image | output error, mean | worst step | better than ptq4dm "
-            "| better than q-diffusion | weights | tables |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| better than q-diffusion | weights | tables | cycles |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         measured = {}
         for row in args.rows if schedule == args.schedules[0] else [r for r in args.rows if r in EVERYWHERE]:
@@ -125,7 +125,9 @@ def main() -> None:
                 json_file=args.folder / f"{stem(row)}-{sampler.rstrip('+')}-{steps}.json",
             )
             each = [most_decibels(values) if d is None else d for d in report["psnr_db"]["each"]]
-            measured[row] = (each, report, call(args.binary, "info", str(file)))
+            info = call(args.binary, "info", str(file))
+            info["cycles"] = call(args.binary, "compile", str(file), "--target", "zu9eg", "--steps", "2")["cycles_per_step"]
+            measured[row] = (each, report, info)
             print(f"{schedule} {row}: {report['psnr_db']['median']:.2f} dB", flush=True)
         for row, (each, report, info) in measured.items():
             others = []
@@ -136,7 +138,8 @@ def main() -> None:
             text.append(
                 f"| {row} | {db['median']:.2f} dB | {db['of_mean_squared_error']:.2f} dB | {db['worst']:.2f} dB "
                 f"| {100 * error['output_relative_error_mean']:.2f} % | {100 * error['output_relative_error_worst']:.2f} % "
-                f"| {others[0]} | {others[1]} | {info['weight_bytes'] / 1e6:.2f} MB | {100 * info['table_share']:.2f} % |"
+                f"| {others[0]} | {others[1]} | {info['weight_bytes'] / 1e6:.2f} MB | {100 * info['table_share']:.2f} % "
+                f"| {info['cycles']:,} |"
             )
     page = args.page.read_text()
     before, rest = page.split(START)
