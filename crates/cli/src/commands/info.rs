@@ -246,7 +246,9 @@ fn text(value: &Value, layers: bool) -> String {
         put("file", format!("{:.2} MB", million("/bytes")));
         let of_bits = |bits: u32| {
             let of = all.iter().filter(|l| l["weight_bits"] == bits);
-            of.filter_map(|l| l["weights"].as_f64()).fold(0.0, |a, b| a + b) / 1e6
+            of.filter_map(|l| l["weights"].as_f64())
+                .fold(0.0, |a, b| a + b)
+                / 1e6
         };
         put(
             "weights",

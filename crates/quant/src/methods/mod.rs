@@ -411,6 +411,7 @@ mod tests {
                         input_channels: 0..1,
                         output_channels: 1,
                         kernel,
+                        phases: false,
                         stride: 1,
                         padding: [kernel / 2; 4],
                         projection: None,
