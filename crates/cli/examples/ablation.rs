@@ -112,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         images: number(2, 32)?,
         seed: 0,
         rounding: Rounding::ErrorFeedback,
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     };
     let scheduler = &float.profile().scheduler;
     let calibration = calibrate(float.pipeline(), scheduler, settings, &|_, _| {})?;

@@ -48,6 +48,7 @@ pub use accelerator::{Device, LayerCycles, Measured, Program};
 pub use compare::{Comparison, StepError};
 pub use diffuser_compiler::{Compiled, Stage as CompilerStage, Target};
 pub use diffuser_engine::KernelChoice;
+pub use diffuser_model::rewrite::Rewrites;
 pub use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, Spacing};
 pub use diffuser_model::scale::scale_to_f64;
 pub use diffuser_model::{config::UnetConfig, graph, quantised};

@@ -9,6 +9,7 @@ use diffuser_model::error::clip;
 use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::{Sampler, SchedulerConfig};
 use diffuser_quant::{
     Calibration, CalibrationSettings, Calibrator, QuantiseError, Rounding, Weights,
@@ -290,6 +291,8 @@ pub struct QuantiseSettings {
     pub rounding: Rounding,
     /// How wide they are.
     pub weights: Weights,
+    /// What the network is rewritten with.
+    pub rewrites: Rewrites,
     /// Number of threads; 0 for as many as there are processors. The result does not depend on it.
     pub threads: usize,
     /// Where a calibration that takes long keeps what it has, and takes it up again after an interruption. The
@@ -318,6 +321,7 @@ impl Default for QuantiseSettings {
             seed: 0,
             rounding: Rounding::default(),
             weights: Weights::default(),
+            rewrites: Rewrites::NONE,
             threads: 0,
             unfinished: None,
         }
@@ -427,6 +431,7 @@ impl FloatModel {
             images: settings.images,
             seed: settings.seed,
             rounding: settings.rounding,
+            rewrites: settings.rewrites,
         };
         let quantised = thread_pool(settings.threads)?
             .install(|| {

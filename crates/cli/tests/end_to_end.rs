@@ -365,6 +365,7 @@ fn an_interrupted_calibration_goes_on_where_it_was() {
         images: 3,
         seed: 9,
         rounding: diffuser_quant::Rounding::default(),
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     };
     let scheduler = &float.profile().scheduler;
     let mut calibrator =

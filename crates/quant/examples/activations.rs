@@ -439,6 +439,7 @@ fn corrections(
         images: 32,
         seed: 0,
         rounding: Rounding::ErrorFeedback,
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     };
     let calibration = calibrate(pipeline, scheduler, settings, &|_, _| {})?;
     let model = quantise(

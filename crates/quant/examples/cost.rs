@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         images: number(1, 32)?,
         seed: 0,
         rounding: Rounding::ErrorFeedback,
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     };
     let config = UnetConfig::from_json(CIFAR10)?;
     let pipeline = Pipeline {

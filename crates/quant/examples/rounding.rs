@@ -46,6 +46,7 @@ fn main() -> Result<()> {
         images: number(1, 32)?,
         seed: 0,
         rounding: Rounding::ErrorFeedback,
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     };
     let begun = Instant::now();
     let mut calibration = calibrate(&pipeline, &scheduler, settings, &|_, _| {})?;

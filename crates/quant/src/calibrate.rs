@@ -3,6 +3,7 @@
 use diffuser_model::graph::{Graph, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::noise::{Purpose, noise};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SamplerStep, SchedulerConfig, plan};
 use diffuser_reference::{FloatUnet, Observer};
 use diffuser_spec::STATE_FRACTION_BITS;
@@ -26,6 +27,8 @@ pub struct CalibrationSettings {
     pub seed: u64,
     /// How weights will be rounded: what that needs to know is collected too.
     pub rounding: Rounding,
+    /// What the network is rewritten with, and will be quantised with.
+    pub rewrites: Rewrites,
 }
 
 /// Statistics of every tensor at every time step.
@@ -147,7 +150,8 @@ impl Calibrator {
         settings: CalibrationSettings,
     ) -> Result<Self, QuantiseError> {
         // images run side by side, each on one thread
-        let unet = FloatUnet::new(&pipeline.config, &pipeline.weights)?.with_threads(1);
+        let (config, weights) = (&pipeline.config, &pipeline.weights);
+        let unet = FloatUnet::with_rewrites(config, weights, settings.rewrites)?.with_threads(1);
         let graph = unet.graph();
         let options = SamplerOptions {
             sampler: settings.sampler,

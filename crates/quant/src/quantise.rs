@@ -1,13 +1,13 @@
 //! The whole quantised model from a pipeline, a calibration and a method.
 
-use diffuser_model::build_graph::build_graph;
+use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::graph::{Conv, Graph, Node, Op, TensorId};
 use diffuser_model::import::Pipeline;
 use diffuser_model::prepare::PrepareError;
 use diffuser_model::quantised::{
     EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable, WeightBits,
 };
-use diffuser_model::rewrite::Rewrites;
+use diffuser_model::rewrite::Phase;
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
@@ -63,7 +63,8 @@ pub fn quantise(
     method: &dyn Method,
     residual: Residual,
 ) -> Result<QuantisedModel, QuantiseError> {
-    let nodes = build_graph(&pipeline.config)?.nodes.len();
+    let graph = build_graph_with(&pipeline.config, calibration.settings.rewrites)?;
+    let nodes = graph.nodes.len();
     let bits = vec![WeightBits::Eight; nodes];
     quantise_with(pipeline, calibration, method, residual, &bits, &|_, _| {})
 }
@@ -86,7 +87,8 @@ pub fn quantise_with(
     bits: &[WeightBits],
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<QuantisedModel, QuantiseError> {
-    let graph = build_graph(&pipeline.config)?;
+    let rewrites = calibration.settings.rewrites;
+    let graph = build_graph_with(&pipeline.config, rewrites)?;
     assert_eq!(bits.len(), graph.nodes.len(), "one width a node");
     let Tables { intervals, tensors } = method.tables(&graph, calibration, residual);
     let (w, rounding) = (&pipeline.weights, calibration.settings.rounding);
@@ -99,9 +101,11 @@ pub fn quantise_with(
         .map(|(i, n)| {
             progress(done, all);
             done += weight_count(n);
-            let parts = calibration.inputs.as_ref();
-            let parts = parts.map(|inputs| inputs.of_node(i).collect::<Vec<_>>());
-            node(&graph, n, w, &tensors, bits[i], parts.as_deref(), rounding)
+            let parts = |phase| -> Option<Vec<&Part>> {
+                let inputs = calibration.inputs.as_ref()?;
+                Some(inputs.of_node(i, phase).collect())
+            };
+            node(&graph, n, w, &tensors, bits[i], &parts, rounding)
         })
         .collect();
     let wide = |name: &str| {
@@ -128,7 +132,7 @@ pub fn quantise_with(
     let settings = &calibration.settings;
     let model = QuantisedModel {
         config: pipeline.config.clone(),
-        rewrites: Rewrites::NONE,
+        rewrites,
         scheduler: pipeline.scheduler.clone(),
         class_names: pipeline.class_names.clone(),
         provenance: Provenance {
@@ -167,18 +171,18 @@ fn get<'a>(weights: &'a Weights, name: &str) -> &'a Tensor {
 /// Weights of a node.
 fn weight_count(node: &Node) -> u64 {
     match &node.op {
-        Op::Conv(c) => (c.output_channels * c.input_channels.len() * c.kernel * c.kernel) as u64,
+        Op::Conv(c) => (c.weight_rows() * c.input_channels.len() * c.kernel * c.kernel) as u64,
         _ => 0,
     }
 }
 
-fn node(
+fn node<'a>(
     graph: &Graph,
     node: &Node,
     w: &Weights,
     tensors: &[TensorTable],
     bits: WeightBits,
-    parts: Option<&[&Part]>,
+    parts: &dyn Fn(Option<Phase>) -> Option<Vec<&'a Part>>,
     rounding: Rounding,
 ) -> NodeParams {
     match &node.op {
@@ -187,7 +191,7 @@ fn node(
             beta: weights::norm(&get(w, &n.bias).data),
         },
         Op::Conv(c) => {
-            let rows = output_rows(c, &get(w, &c.weight).data);
+            let rows = output_rows(c, &c.weight_of(&get(w, &c.weight).data));
             let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
             let outputs = c.output_channels;
             let room = Room {
@@ -203,21 +207,26 @@ fn node(
                 Rounding::AdaRound => weights::convolution_with_adaround,
                 Rounding::ErrorFeedback | Rounding::Nearest => weights::convolution_with_feedback,
             };
-            NodeParams::Conv(match parts {
-                None => weights::convolution(&rows, bias, outputs, &room),
-                Some(parts) => with_inputs(&rows, bias, outputs, &room, parts),
-            })
+            // each phase is a layer of its own, with its own inputs
+            let phases = c
+                .parts()
+                .zip(rows.chunks_exact(rows.len() / c.parts().count()));
+            let phases = phases.map(|(phase, rows)| match parts(phase) {
+                None => weights::convolution(rows, bias, outputs, &room),
+                Some(parts) => with_inputs(rows, bias, outputs, &room, &parts),
+            });
+            NodeParams::Conv(weights::joined(phases, bits))
         }
         Op::Quantise { .. } | Op::Attention(_) | Op::Resample(_) => NodeParams::None,
     }
 }
 
-/// The node's columns of a weight `out x in x ky x kx`, as `out x ky x kx x in`.
+/// The node's columns of a weight `rows x in x ky x kx`, as `rows x ky x kx x in`.
 fn output_rows(conv: &Conv, weight: &[f32]) -> Vec<f32> {
     let taps = conv.kernel * conv.kernel;
-    let inputs = weight.len() / conv.output_channels / taps;
-    let mut rows = Vec::with_capacity(conv.output_channels * taps * conv.input_channels.len());
-    for o in 0..conv.output_channels {
+    let inputs = weight.len() / conv.weight_rows() / taps;
+    let mut rows = Vec::with_capacity(conv.weight_rows() * taps * conv.input_channels.len());
+    for o in 0..conv.weight_rows() {
         for tap in 0..taps {
             rows.extend(
                 conv.input_channels

@@ -47,7 +47,7 @@ pub(crate) fn identity(
         None => "unknown".into(),
     };
     format!(
-        "{} in {} steps, {} images, seed {}, rounding {}, weights with sha256 {weights}\n{}\n{:?}\n{scheduler:?}",
+        "{} in {} steps, {} images, seed {}, rounding {}, weights with sha256 {weights}\n{}\n{:?}\n{:?}\n{scheduler:?}",
         settings.sampler,
         settings.steps,
         settings.images,
@@ -55,6 +55,7 @@ pub(crate) fn identity(
         settings.rounding,
         env!("CARGO_PKG_VERSION"),
         pipeline.config,
+        settings.rewrites,
     )
 }
 

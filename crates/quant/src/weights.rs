@@ -78,6 +78,20 @@ fn collect(rows: impl IntoIterator<Item = (Vec<i8>, Scale, i32)>, bits: WeightBi
     out
 }
 
+/// Layers one behind the other, such as the phases of one.
+pub(crate) fn joined(
+    layers: impl IntoIterator<Item = ConvWeights>,
+    bits: WeightBits,
+) -> ConvWeights {
+    let mut all = collect([], bits);
+    for layer in layers {
+        all.weight.extend(layer.weight);
+        all.scale.extend(layer.scale);
+        all.bias.extend(layer.bias);
+    }
+    all
+}
+
 /// Integers nearest to one output channel's weights, and their step.
 fn nearest(row: &[f32], least_step: f64, bits: WeightBits) -> (Vec<i8>, Scale) {
     let limit = f64::from(bits.max());

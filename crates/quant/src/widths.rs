@@ -74,7 +74,7 @@ fn narrowest(graph: &Graph) -> Vec<WeightBits> {
 fn bytes(graph: &Graph, node: usize, bits: WeightBits) -> u64 {
     match &graph.nodes[node].op {
         Op::Conv(c) => {
-            let rows = c.output_channels * c.kernel * c.kernel;
+            let rows = c.weight_rows() * c.kernel * c.kernel;
             bits.bytes(rows, c.input_channels.len()) as u64
         }
         _ => 0,
@@ -94,7 +94,8 @@ pub fn quantise_weights(
     weights: Weights,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<QuantisedModel, QuantiseError> {
-    let graph = diffuser_model::build_graph::build_graph(&pipeline.config)?;
+    let rewrites = calibration.settings.rewrites;
+    let graph = diffuser_model::build_graph::build_graph_with(&pipeline.config, rewrites)?;
     let quantise = |bits: &[WeightBits]| {
         quantise_with(pipeline, calibration, method, residual, bits, progress)
     };

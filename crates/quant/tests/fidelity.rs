@@ -5,13 +5,17 @@ mod common;
 use std::path::Path;
 
 use diffuser_engine::{Engine, KernelChoice};
+use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::graph::Op;
 use diffuser_model::import::Pipeline;
 use diffuser_model::noise::{Purpose, noise};
-use diffuser_model::quantised::{QuantisedModel, TensorTable};
+use diffuser_model::quantised::{NodeParams, QuantisedModel, TensorTable, WeightBits};
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::{SamplerOptions, plan};
 use diffuser_quant::methods::{self, Residual};
-use diffuser_quant::{Calibration, calibrate, quantise};
+use diffuser_quant::{
+    Calibration, CalibrationSettings, Rounding, calibrate, quantise, quantise_with,
+};
 use diffuser_reference::FloatUnet;
 
 const STATE_ONE: f64 = (1 << 24) as f64;
@@ -64,13 +68,91 @@ fn output_error(pipeline: &Pipeline, model: &QuantisedModel) -> f64 {
 }
 
 fn calibrated(pipeline: &Pipeline) -> Calibration {
-    calibrate(
+    calibrated_with(pipeline, common::settings())
+}
+
+fn calibrated_with(pipeline: &Pipeline, settings: CalibrationSettings) -> Calibration {
+    calibrate(pipeline, &common::scheduler(), settings, &|_, _| {}).expect("calibrates")
+}
+
+/// Settings with every upsampling convolution in phases.
+fn in_phases() -> CalibrationSettings {
+    CalibrationSettings {
+        rewrites: Rewrites {
+            phases_from: Some(1),
+        },
+        ..common::settings()
+    }
+}
+
+/// Quantised with so many bits in the convolutions that run in phases.
+fn quantise_phases(pipeline: &Pipeline, seen: &Calibration, phases: WeightBits) -> QuantisedModel {
+    let graph = build_graph_with(&pipeline.config, seen.settings.rewrites).expect("valid");
+    let nodes = graph.nodes.iter();
+    let bits: Vec<WeightBits> = nodes
+        .map(|n| match &n.op {
+            Op::Conv(c) if c.phases => phases,
+            _ => WeightBits::Eight,
+        })
+        .collect();
+    let method = methods::by_name("dynamic-step").expect("known");
+    quantise_with(
         pipeline,
-        &common::scheduler(),
-        common::settings(),
+        seen,
+        &*method,
+        Residual::Fifteen,
+        &bits,
         &|_, _| {},
     )
-    .expect("calibrates")
+    .expect("quantises")
+}
+
+/// As near as without phases, however weights are rounded; 4 bits cost more, whether in phases or not.
+#[test]
+fn integers_are_near_floats_in_phases() {
+    let pipeline = common::pipeline();
+    for rounding in Rounding::ALL {
+        let settings = CalibrationSettings {
+            rounding,
+            ..in_phases()
+        };
+        let seen = calibrated_with(&pipeline, settings);
+        let errors = [WeightBits::Eight, WeightBits::Four].map(|bits| {
+            let model = quantise_phases(&pipeline, &seen, bits);
+            let phases = model.graph.nodes.iter().zip(&model.nodes);
+            let phases = phases.filter(|(n, _)| matches!(&n.op, Op::Conv(c) if c.phases));
+            let mut found = 0;
+            for (_, params) in phases {
+                let NodeParams::Conv(c) = params else {
+                    panic!("a convolution has weights");
+                };
+                // steps and biases of their own
+                let out = c.scale.len() / 4;
+                assert_ne!(c.scale[..out], c.scale[out..2 * out]);
+                assert_eq!(c.bits, bits);
+                found += 1;
+            }
+            assert_eq!(found, 1);
+            output_error(&pipeline, &model)
+        });
+        assert!(errors[0] < 0.015, "{rounding}: {errors:?}");
+        assert!(
+            (errors[0]..0.05).contains(&errors[1]),
+            "{rounding}: {errors:?}"
+        );
+    }
+}
+
+/// Calibration sees the same values, whether an operand is upsampled before or behind it.
+#[test]
+fn calibration_sees_the_same_ranges_in_phases() {
+    let pipeline = common::pipeline();
+    let [plain, phases] =
+        [common::settings(), in_phases()].map(|s| calibrated_with(&pipeline, s).statistics);
+    for (plain, phases) in plain.iter().flatten().zip(phases.iter().flatten()) {
+        let near = |a: f32, b: f32| (a - b).abs() <= 1e-4 * a.abs().max(1.0);
+        assert!(near(plain.min, phases.min) && near(plain.max, phases.max));
+    }
 }
 
 #[test]
@@ -145,7 +227,10 @@ fn fingerprint(model: &QuantisedModel) -> u64 {
 }
 
 /// Files of each version of the format, and what they give.
-const FINGERPRINTS: &[(&str, u64)] = &[("v1.0.safetensors", 0x291f_9c8c_adec_d970)];
+const FINGERPRINTS: &[(&str, u64)] = &[
+    ("v1.0.safetensors", 0x291f_9c8c_adec_d970),
+    ("v3.0.safetensors", 0xb984_1335_a1e1_60a6),
+];
 
 /// One file of each version of the format. `UPDATE_GOLDEN=1` writes the newest (only ever for a new
 /// version: a file that exists is out there).
@@ -153,20 +238,14 @@ const FINGERPRINTS: &[(&str, u64)] = &[("v1.0.safetensors", 0x291f_9c8c_adec_d97
 fn files_of_every_version_give_the_same_bits() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let method = methods::by_name("dynamic-step").expect("known");
-        let model = quantise(
-            &common::pipeline(),
-            &calibrated(&common::pipeline()),
-            &*method,
-            Residual::Fifteen,
-        )
-        .expect("quantises");
+        // phases, of weights of 4 bits
+        let pipeline = common::pipeline();
+        let seen = calibrated_with(&pipeline, in_phases());
+        let model = quantise_phases(&pipeline, &seen, WeightBits::Four);
         std::fs::create_dir_all(&folder).expect("writable");
-        std::fs::write(
-            folder.join("v1.0.safetensors"),
-            model.to_bytes().expect("serialises"),
-        )
-        .expect("writable");
+        let name = format!("v{}.safetensors", model.format_version());
+        let bytes = model.to_bytes().expect("serialises");
+        std::fs::write(folder.join(name), bytes).expect("writable");
         panic!("written; its fingerprint is {:#018x}", fingerprint(&model));
     }
     for (file, want) in FINGERPRINTS {

@@ -130,7 +130,7 @@ fn damaged_files_are_refused_in_one_line() {
         (
             "major version",
             replaced(r#"\"1.0\""#, r#"\"9.0\""#),
-            "format version `9.0` is not known",
+            "format version `9.0` is not known; this program reads 1.0, 2.0, 3.0",
         ),
         (
             "metadata",
@@ -196,6 +196,52 @@ fn weights_of_4_bits_round_trip_in_half_the_bytes() {
         ["1.0", "2.0"]
     );
     assert!(split(&a).0.contains(r#"\"1.0\""#) && split(&b).0.contains(r#"\"2.0\""#));
+}
+
+/// What a file was rewritten with is in it: without that its arrays are another network's.
+#[test]
+fn rewritten_networks_round_trip() {
+    let pipeline = common::pipeline();
+    let settings = diffuser_quant::CalibrationSettings {
+        rewrites: diffuser_model::rewrite::Rewrites {
+            phases_from: Some(64),
+        },
+        ..common::settings()
+    };
+    let calibration = calibrate(&pipeline, &common::scheduler(), settings, &|_, _| {});
+    let method = methods::by_name("static-minmax").expect("known");
+    let seen = calibration.expect("calibrates");
+    let model = quantise(
+        &pipeline,
+        &seen,
+        &*method,
+        diffuser_quant::methods::Residual::Eight,
+    );
+    let model = model.expect("quantises");
+    let bytes = model.to_bytes().expect("serialises");
+    let read = QuantisedModel::from_bytes(&bytes, "file").expect("reads");
+    assert_eq!(read, model);
+    assert_eq!(model.format_version(), "3.0");
+    let (header, _) = split(&bytes);
+    assert!(header.contains(r#"\"rewrites\":{\"phases_from\":64}"#));
+    // nothing of it in files that need it not
+    let plain = quantised("static-minmax").to_bytes().expect("serialises");
+    assert!(!split(&plain).0.contains("rewrites"));
+    let place = |what: &str| {
+        let found = bytes.windows(what.len()).position(|w| w == what.as_bytes());
+        found.expect("it is there")
+    };
+    let changed = |from: &str, to: &str| {
+        let mut bytes = bytes.clone();
+        bytes[place(from)..][..from.len()].copy_from_slice(to.as_bytes());
+        let error = QuantisedModel::from_bytes(&bytes, "file").expect_err("another network");
+        error.to_string()
+    };
+    // no phases at 64 pixels
+    let error = changed(r#"\"phases_from\":64"#, r#"\"phases_from\":65"#);
+    assert!(error.contains("upsamplers.0.conv.weight` is I8"), "{error}");
+    let error = changed(r#"\"phases_from\""#, r#"\"phases_frOm\""#);
+    assert!(error.contains("unknown field `phases_frOm`"), "{error}");
 }
 
 #[test]

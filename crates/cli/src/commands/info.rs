@@ -15,6 +15,9 @@ use crate::ui;
 /// Rows of the table of time steps in the text; JSON has all.
 const MOST_ROWS: usize = 10;
 
+/// Kind of a convolution that runs in phases.
+const PHASES: &str = "convolution phases";
+
 /// Says what a model is.
 pub fn run(arguments: &InfoArgs) -> Result<()> {
     let name = arguments
@@ -46,6 +49,7 @@ pub fn run(arguments: &InfoArgs) -> Result<()> {
             value["table_share"] = json!(table_share(quantised));
             value["provenance"] = json!(quantised.provenance);
             value["residual"] = json!(residual(quantised));
+            value["rewrites"] = json!(quantised.rewrites);
             value["calibrated_timesteps"] = json!(quantised.calibrated);
             let last = model.profile().scheduler.num_train_timesteps - 1;
             value["intervals"] = intervals(quantised, last);
@@ -95,6 +99,7 @@ fn layer(graph: &Graph, node: &Node) -> Value {
         Op::Norm(_) => "group norm",
         Op::Quantise { .. } => "quantise",
         Op::Conv(c) if c.kernel == 1 => "linear",
+        Op::Conv(c) if c.phases => PHASES,
         Op::Conv(_) => "convolution",
         Op::Attention(_) => "attention",
         Op::Resample(_) => "resample",
@@ -132,8 +137,10 @@ fn parameters(model: &QuantisedModel) -> usize {
     let network: usize = nodes
         .map(|(node, params)| match (params, &node.op) {
             (NodeParams::Norm { gamma, beta }, _) => gamma.len() + beta.len(),
-            (NodeParams::Conv(c), Op::Conv(conv)) => {
-                c.weight.len() + conv.bias.as_ref().map_or(0, |_| c.bias.len())
+            (NodeParams::Conv(_), Op::Conv(conv)) => {
+                let (out, taps) = (conv.output_channels, conv.float_kernel().pow(2));
+                let bias = conv.bias.as_ref().map_or(0, |_| out);
+                out * conv.input_channels.len() * taps + bias
             }
             _ => 0,
         })
@@ -229,7 +236,7 @@ fn text(value: &Value, layers: bool) -> String {
         format!(
             "{:.2} M parameters; {} convolutions, {} linear layers, {} group norms, {} attentions",
             million("/parameters"),
-            with(&["convolution"]),
+            with(&["convolution", PHASES]),
             with(&["linear"]),
             with(&["group norm", "group norm, SiLU"]),
             with(&["attention"]),
@@ -316,6 +323,18 @@ fn text(value: &Value, layers: bool) -> String {
     };
     if let Some(read) = read {
         put("residual", read.into());
+    }
+    if let Some(least) = value
+        .pointer("/rewrites/phases_from")
+        .filter(|v| v.is_u64())
+    {
+        put(
+            "upsampling",
+            format!(
+                "{} convolutions behind it in phases, those with at least {least} pixels",
+                with(&[PHASES])
+            ),
+        );
     }
     put(
         "source",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use diffuser::output::AtomicFile;
-use diffuser::{Budget, Error, FloatModel, QuantiseSettings, Result, Weights};
+use diffuser::{Budget, Error, FloatModel, QuantiseSettings, Result, Rewrites, Weights};
 use serde_json::json;
 
 use super::quantise_watched;
@@ -53,6 +53,11 @@ pub fn run(arguments: &QuantizeArgs, ui: &Ui) -> Result<()> {
         seed: arguments.seed,
         rounding: arguments.rounding,
         weights,
+        rewrites: if arguments.upsample == "phases" {
+            Rewrites::PHASES
+        } else {
+            Rewrites::NONE
+        },
         threads: arguments.threads.unwrap_or(0) as usize,
         unfinished: unfinished(&arguments.output),
     };

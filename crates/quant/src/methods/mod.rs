@@ -301,6 +301,7 @@ mod tests {
                 images: 1,
                 seed: 0,
                 rounding: crate::rounding::Rounding::Nearest,
+                rewrites: diffuser_model::rewrite::Rewrites::NONE,
             },
             inputs: None,
             timesteps: (0..8).map(|i| 100 * i).collect(),

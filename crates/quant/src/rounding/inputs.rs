@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use diffuser_model::graph::{Conv, Graph, Op, TensorId};
+use diffuser_model::rewrite::Phase;
 use diffuser_spec::philox::philox;
 use rayon::prelude::*;
 
@@ -30,10 +31,13 @@ struct Site {
     operand: TensorId,
     kernel: usize,
     stride: usize,
-    padding: [usize; 4],
+    /// Above and at the left; phases have their own.
+    padding: [usize; 2],
+    /// What it consists of.
+    phases: Vec<Option<Phase>>,
     /// Height, width and channels of the operand.
     source: [usize; 3],
-    /// Number of output pixels, and of those in a row.
+    /// Number of output pixels (of a phase), and of those in a row.
     pixels: [usize; 2],
 }
 
@@ -42,6 +46,8 @@ struct Site {
 pub struct Part {
     /// How they are read, among all ways that there are.
     site: usize,
+    /// The phase that reads them.
+    phase: Option<Phase>,
     /// Its channels, counted from the node's first.
     pub channels: Range<usize>,
     /// Moments of its patches (`ky x kx x channels`).
@@ -73,6 +79,7 @@ impl Part {
     pub(crate) fn new(channels: Range<usize>, columns: usize) -> Self {
         Self {
             site: 0,
+            phase: None,
             channels,
             moments: Moments::new(columns),
         }
@@ -97,8 +104,9 @@ impl Inputs {
         let of_node = of_node.collect();
         let parts = cut(&sites, MOST_BYTES)
             .into_iter()
-            .map(|(site, channels, columns)| Part {
+            .map(|(site, phase, channels, columns)| Part {
                 site,
+                phase,
                 moments: Moments::new(columns),
                 channels,
             })
@@ -154,7 +162,7 @@ impl Inputs {
             for (part, drawn) in self.parts.iter().zip(&mut patches.parts) {
                 if part.site == i {
                     for &pixel in &pixels {
-                        site.gather(values, pixel, part.channels.clone(), drawn);
+                        site.gather(values, pixel, part.phase, part.channels.clone(), drawn);
                     }
                 }
             }
@@ -179,16 +187,18 @@ impl Inputs {
         &mut self.parts
     }
 
-    /// The parts of a node's input channels; none for a node that is no convolution.
-    pub fn of_node(&self, node: usize) -> impl Iterator<Item = &Part> {
+    /// The parts of a node's input channels, as a phase reads them if it has any; none for a node that is no
+    /// convolution.
+    pub fn of_node(&self, node: usize, phase: Option<Phase>) -> impl Iterator<Item = &Part> {
         let site = self.of_node[node];
-        self.parts.iter().filter(move |p| Some(p.site) == site)
+        let own = move |p: &&Part| Some(p.site) == site && p.phase == phase;
+        self.parts.iter().filter(own)
     }
 }
 
 /// Cut the input channels of all sites so that the moments of the parts stay within `bytes` in all: for each
-/// part its site, channels and number of columns.
-fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Range<usize>, usize)> {
+/// part its site, phase, channels and number of columns.
+fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Option<Phase>, Range<usize>, usize)> {
     let mut most = MOST_COLUMNS;
     loop {
         let parts: Vec<_> = (sites.iter().enumerate())
@@ -196,11 +206,14 @@ fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Range<usize>, usize)> {
                 let taps = site.kernel * site.kernel;
                 let channels = site.source[2];
                 let count = channels.div_ceil((most / taps).max(1));
-                (0..count).map(move |k| {
-                    let range = channels * k / count..channels * (k + 1) / count;
-                    let columns = range.len() * taps;
-                    (i, range, columns)
-                })
+                let ranges = move |&phase: &Option<Phase>| {
+                    (0..count).map(move |k| {
+                        let range = channels * k / count..channels * (k + 1) / count;
+                        let columns = range.len() * taps;
+                        (i, phase, range, columns)
+                    })
+                };
+                site.phases.iter().flat_map(ranges)
             })
             .collect();
         let taken: u64 = parts.iter().map(|(.., c)| Moments::bytes(*c)).sum();
@@ -213,25 +226,36 @@ fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Range<usize>, usize)> {
 
 impl Site {
     fn new(graph: &Graph, operand: TensorId, output: TensorId, conv: &Conv) -> Self {
-        let (source, target) = (&graph.tensors[operand], &graph.tensors[output]);
+        let source = &graph.tensors[operand];
+        // a phase makes as many pixels as it reads
+        let target = &graph.tensors[if conv.phases { operand } else { output }];
         Self {
             operand,
             kernel: conv.kernel,
             stride: conv.stride,
-            padding: conv.padding,
+            padding: [conv.padding[0], conv.padding[1]],
+            phases: conv.parts().collect(),
             source: [source.height, source.width, source.channels],
             pixels: [target.height * target.width, target.width],
         }
     }
 
     /// What an output pixel reads of some channels, zeros outside the image.
-    fn gather(&self, values: &[f32], pixel: usize, channels: Range<usize>, out: &mut Vec<f32>) {
+    fn gather(
+        &self,
+        values: &[f32],
+        pixel: usize,
+        phase: Option<Phase>,
+        channels: Range<usize>,
+        out: &mut Vec<f32>,
+    ) {
         let [height, width, all] = self.source;
+        let padding = phase.map_or(self.padding, Phase::padding);
         let (y, x) = (pixel / self.pixels[1], pixel % self.pixels[1]);
         for ky in 0..self.kernel {
             for kx in 0..self.kernel {
-                let row = (y * self.stride + ky).wrapping_sub(self.padding[0]);
-                let column = (x * self.stride + kx).wrapping_sub(self.padding[1]);
+                let row = (y * self.stride + ky).wrapping_sub(padding[0]);
+                let column = (x * self.stride + kx).wrapping_sub(padding[1]);
                 if row < height && column < width {
                     let at = (row * width + column) * all;
                     out.extend(&values[at + channels.start..at + channels.end]);
@@ -247,12 +271,13 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn site(stride: usize, padding: [usize; 4], pixels: [usize; 2]) -> Site {
+    fn site(stride: usize, padding: [usize; 2], pixels: [usize; 2]) -> Site {
         Site {
             operand: 0,
             kernel: 3,
             stride,
             padding,
+            phases: vec![None],
             source: [4, 6, 5],
             pixels,
         }
@@ -262,17 +287,24 @@ mod tests {
     fn parts_hold_every_channel_once_within_the_memory() {
         let wide = |channels| Site {
             source: [4, 6, channels],
-            ..site(1, [1; 4], [24, 6])
+            ..site(1, [1; 2], [24, 6])
         };
-        let sites = [wide(512), wide(3), wide(200)];
+        let phases = Site {
+            kernel: 2,
+            phases: Phase::ALL.map(Some).to_vec(),
+            ..wide(300)
+        };
+        let sites = [wide(512), wide(3), wide(200), phases];
         let mut counts = vec![];
         for bytes in [u64::MAX, 20 << 20, 5 << 20] {
             let parts = cut(&sites, bytes);
-            assert!(parts.iter().map(|p| Moments::bytes(p.2)).sum::<u64>() <= bytes);
+            assert!(parts.iter().map(|p| Moments::bytes(p.3)).sum::<u64>() <= bytes);
             for (i, site) in sites.iter().enumerate() {
-                let own = parts.iter().filter(|p| p.0 == i);
-                let channels: Vec<usize> = own.flat_map(|p| p.1.clone()).collect();
-                assert!(channels.into_iter().eq(0..site.source[2]));
+                for &phase in &site.phases {
+                    let own = parts.iter().filter(|p| p.0 == i && p.1 == phase);
+                    let channels: Vec<usize> = own.flat_map(|p| p.2.clone()).collect();
+                    assert!(channels.into_iter().eq(0..site.source[2]));
+                }
             }
             counts.push(parts.len());
         }
@@ -284,14 +316,14 @@ mod tests {
     fn patches_agree_with_the_definition() {
         let values: Vec<f32> = (1..=4 * 6 * 5).map(|i| i as f32).collect();
         let sites = [
-            site(1, [1; 4], [24, 6]),
-            site(2, [1; 4], [6, 3]),
-            site(2, [0, 0, 1, 1], [6, 3]),
+            site(1, [1; 2], [24, 6]),
+            site(2, [1; 2], [6, 3]),
+            site(2, [0, 0], [6, 3]),
         ];
         for site in &sites {
             for pixel in 0..site.pixels[0] {
                 let mut got = vec![];
-                site.gather(&values, pixel, 1..4, &mut got);
+                site.gather(&values, pixel, None, 1..4, &mut got);
                 let mut want = vec![];
                 for (ky, kx, c) in (0..27).map(|i| (i / 9, i / 3 % 3, 1 + i % 3)) {
                     let y = (pixel / site.pixels[1] * site.stride + ky) as isize;
@@ -306,6 +338,37 @@ mod tests {
                     });
                 }
                 assert_eq!(got, want, "{site:?} at {pixel}");
+            }
+        }
+    }
+
+    /// The patch of a phase holds what the 3x3 reads of the upsampled image, each pixel once.
+    #[test]
+    fn patches_of_phases_are_those_of_the_upsampled_image() {
+        let small: Vec<f32> = (1..=4 * 6).map(|i| i as f32).collect();
+        let large: Vec<f32> = (0..8 * 12)
+            .map(|i| small[i / 12 / 2 * 6 + i % 12 / 2])
+            .collect();
+        let whole = Site {
+            source: [8, 12, 1],
+            ..site(1, [1; 2], [96, 12])
+        };
+        let phases = Site {
+            kernel: 2,
+            phases: Phase::ALL.map(Some).to_vec(),
+            source: [4, 6, 1],
+            ..site(1, [1; 2], [24, 6])
+        };
+        for phase in Phase::ALL {
+            for pixel in 0..24 {
+                let (mut got, mut want) = (vec![], vec![]);
+                phases.gather(&small, pixel, Some(phase), 0..1, &mut got);
+                whole.gather(&large, phase.pixel(pixel, 6), None, 0..1, &mut want);
+                // the corners are all different, and two rows or columns of the three are the same
+                let corners = [0, 2, 6, 8].map(|i: usize| want[i]);
+                assert_eq!(got, corners, "{phase:?} {pixel}");
+                let [a, b] = [phase.row, phase.column].map(|p| if p == 0 { 2 } else { 0 });
+                assert_eq!(want[4], want[3 * a + b]);
             }
         }
     }

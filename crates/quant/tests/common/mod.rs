@@ -73,6 +73,7 @@ pub fn settings() -> CalibrationSettings {
         images: 24,
         seed: 1,
         rounding: Rounding::ErrorFeedback,
+        rewrites: diffuser_model::rewrite::Rewrites::NONE,
     }
 }
 
