@@ -347,6 +347,26 @@ fn info_tells_what_a_model_is() {
     }
 }
 
+/// The model is too small for phases: it says what it was asked for, and gives the same images.
+#[test]
+fn upsampling_in_phases_is_told() {
+    let s = sandbox();
+    let quantize = "quantize pipeline --steps 4 --images 3 -o";
+    s.ok(&format!("{quantize} phases.safetensors --upsample phases"));
+    s.ok(&format!("{quantize} nearest.safetensors"));
+    let info = s.json("info phases.safetensors --json");
+    assert_eq!(info["rewrites"], json!({ "phases_from": 256 }));
+    let text = s.ok("info phases.safetensors");
+    let line = "0 convolutions behind it in phases, those with at least 256 pixels";
+    assert!(text.contains(line), "{text}");
+    assert!(!s.ok("info nearest.safetensors").contains("phases"));
+    let images = |model: &str| {
+        let made = format!("generate --model {model} --steps 2 --count 2 --json -o phases.png");
+        s.json(&made)["sha256"].clone()
+    };
+    assert_eq!(images("phases.safetensors"), images("nearest.safetensors"));
+}
+
 #[test]
 fn the_embedded_model_works() {
     let s = sandbox();

@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::config::UnetConfig;
-use crate::graph::{Graph, Op, TensorKind};
+use crate::graph::{Graph, Node, Op, TensorKind};
 use crate::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
     WeightBits, WideLinear,
@@ -26,8 +26,8 @@ pub const VERSION: &str = "1.0";
 /// and cannot execute these weights.
 pub const VERSION_WEIGHT4: &str = "2.0";
 
-/// Version of a file whose network is rewritten ([`Rewrites`]), with weights of either width: a reader that
-/// does not know of rewrites would build another graph.
+/// Version of a file with convolutions that [`Rewrites`] changed, of either width: a reader that does not know
+/// of rewrites would build another graph.
 pub const VERSION_REWRITTEN: &str = "3.0";
 
 /// All versions that are read.
@@ -200,7 +200,8 @@ impl QuantisedModel {
     #[must_use]
     pub fn format_version(&self) -> &'static str {
         let four = |n: &NodeParams| matches!(n, NodeParams::Conv(c) if c.bits == WeightBits::Four);
-        if !self.rewrites.is_none() {
+        let phases = |n: &Node| matches!(&n.op, Op::Conv(c) if c.phases);
+        if self.graph.nodes.iter().any(phases) {
             VERSION_REWRITTEN
         } else if self.nodes.iter().any(four) {
             VERSION_WEIGHT4
