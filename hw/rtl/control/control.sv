@@ -136,7 +136,7 @@ module control
   // ---------------------------------------------------------------- fetch and sequencer
 
   logic stopped;  // nothing is dispatched
-  logic jump, fetch_idle, fetch_valid, fetch_ready, fetch_error;
+  logic jump, fetch_idle, fetch_idle_q, fetch_valid, fetch_ready, fetch_error;
   logic [23:0] jump_index, sequencer_index;
   logic [511:0] fetch_desc;
   logic [NumUnits-1:0] push_valid, push_ready, empty;
@@ -354,7 +354,8 @@ module control
       settings.program_length == '0
     };
     register_fault_q <= bad_q != '0;
-    drained_q <= state_q == Drain && (&empty) && fetch_idle && flush_o;
+    fetch_idle_q <= fetch_idle;
+    drained_q <= state_q == Drain && (&empty) && fetch_idle_q && flush_o;
     if (state_q != Settle) settle_q <= '0;
     else if (settle_q != '1) settle_q <= settle_q + 1'b1;
   end
@@ -400,7 +401,7 @@ module control
         Run: if (stop) state_q <= Drain;
              else if (at_end) state_q <= Settle;
         Settle: if (stop) state_q <= Drain;
-                else if (settle_q == '1 && fetch_idle) state_q <= Finish;
+                else if (settle_q == '1 && fetch_idle_q) state_q <= Finish;
         Drain: begin
           flush_o <= !drained_q;
           if (drained_q) state_q <= Finish;

@@ -41,46 +41,64 @@ module fetch
     Draining,  // wait for the beats of the old place
     Low,  // add the address in two steps
     High,
-    Running
+    Running  // a burst in three cycles at most, five times what the bus moves
   } state_e;
 
   state_e state_q;
   logic [23:0] index_q;
   logic [34:0] place_q;  // address div 64; one bit more than the bus has
   logic [31:0] left_q;  // descriptors not asked for
-  logic carry_q;
+  logic carry_q;  // still to be added to the upper part of place_q
   logic [CountWidth-1:0] expected_q, free_q;  // beats on their way; places not promised to any
-  logic [2:0] run;  // descriptors up to the next multiple of 256 bytes, or to the end
-  logic ask, arrive, beyond, dropping;
+  // What the next burst is, made in two cycles behind the one before.
+  logic [2:0] run, run_q;  // descriptors up to the next multiple of 256 bytes, or to the end
+  logic few_q;  // fewer than four descriptors are left: that many
+  logic [2:0] left_low_q;
+  logic some_q, room_q, beyond_q;
+  logic [1:0] settled_q;
+  logic ask, arrive, dropping;
   logic outside_q;  // the base is beyond the bus
 
   assign dropping = state_q != Running;
   assign idle_o = state_q == Stopped && expected_q == '0 && !m_axi_arvalid_o;
   assign arrive = m_axi_rvalid_i;
   assign m_axi_rready_o = 1'b1;  // there is a place for every beat asked for
-  assign beyond = outside_q || place_q[34];
 
   always_comb begin
     run = 3'd4 - {1'b0, place_q[1:0]};
-    if (left_q < 32'd4 && left_q[2:0] < run) run = left_q[2:0];
+    if (few_q && left_low_q < run) run = left_low_q;
   end
 
-  assign ask = state_q == Running && !m_axi_arvalid_o && !beyond && left_q != '0
-      && free_q >= CountWidth'(MaxBeats) && !stop_i;
+  // places only become free while none is promised, so that room_q may be late
+  assign ask = settled_q[1] && !m_axi_arvalid_o && !beyond_q && some_q && room_q && !stop_i;
 
   always_ff @(posedge clk_i) begin
     if (ask) begin
       m_axi_araddr_o <= {place_q[33:0], 6'd0};
-      m_axi_arlen_o  <= {3'd0, run, 2'b00} - 8'd1;
+      m_axi_arlen_o  <= {3'd0, run_q, 2'b00} - 8'd1;
     end
     unique case (state_q)
       Low: {carry_q, place_q[16:0]} <= {1'b0, base_i[22:6]} + {1'b0, index_q[16:0]};
-      High: place_q[34:17] <= {1'b0, base_i[39:23]} + {11'd0, index_q[23:17]} + 18'(carry_q);
-      Running: if (ask) place_q <= place_q + 35'(run);
+      High: begin
+        place_q[34:17] <= {1'b0, base_i[39:23]} + {11'd0, index_q[23:17]} + 18'(carry_q);
+        carry_q <= 1'b0;
+      end
+      Running: begin
+        // all but the last burst end at a multiple of 256 bytes
+        if (ask) {carry_q, place_q[16:0]} <= {{1'b0, place_q[16:2]} + 1'b1, 2'b00};
+        else carry_q <= 1'b0;
+        place_q[34:17] <= place_q[34:17] + 18'(carry_q);
+      end
       default: ;
     endcase
     if (state_q == Low) left_q <= length_i - 32'(index_q);
-    else if (ask) left_q <= left_q - 32'(run);
+    else if (ask) left_q <= left_q - 32'(run_q);
+    few_q <= left_q[31:2] == '0;
+    left_low_q <= left_q[2:0];
+    some_q <= left_q != '0;
+    run_q <= run;
+    room_q <= free_q >= CountWidth'(MaxBeats);
+    beyond_q <= outside_q || place_q[34];
     if (jump_i) index_q <= jump_index_i;
     outside_q <= base_i[63:40] != '0;
   end
@@ -90,6 +108,7 @@ module fetch
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q <= Stopped;
+      settled_q <= '0;
       m_axi_arvalid_o <= 1'b0;
       expected_q <= '0;
       free_q <= CountWidth'(Depth);
@@ -100,21 +119,22 @@ module fetch
       else if (m_axi_arready_i) m_axi_arvalid_o <= 1'b0;
 
       unique case ({ask, arrive})
-        2'b10: expected_q <= expected_q + CountWidth'({run, 2'b00});
-        2'b11: expected_q <= expected_q + CountWidth'({run, 2'b00}) - 1'b1;
+        2'b10: expected_q <= expected_q + CountWidth'({run_q, 2'b00});
+        2'b11: expected_q <= expected_q + CountWidth'({run_q, 2'b00}) - 1'b1;
         2'b01: expected_q <= expected_q - 1'b1;
         default: ;
       endcase
       if (dropping) free_q <= CountWidth'(Depth);
       else begin
         unique case ({ask, beat_valid && beat_ready})
-          2'b10: free_q <= free_q - CountWidth'({run, 2'b00});
-          2'b11: free_q <= free_q - CountWidth'({run, 2'b00}) + 1'b1;
+          2'b10: free_q <= free_q - CountWidth'({run_q, 2'b00});
+          2'b11: free_q <= free_q - CountWidth'({run_q, 2'b00}) + 1'b1;
           2'b01: free_q <= free_q + 1'b1;
           default: ;
         endcase
       end
 
+      settled_q <= state_q == Running && !ask && !jump_i ? {settled_q[0], 1'b1} : '0;
       if (stop_i) state_q <= Stopped;
       else if (jump_i) state_q <= Draining;
       else begin
@@ -171,12 +191,12 @@ module fetch
     end
   end
 
-  logic nothing_left, beyond_q;
+  logic nothing_left, nothing_left_q;
 
   // an address that the bus does not have is an error once what stands before it is used up
-  assign nothing_left = beyond && !dropping && !full_q && expected_q == '0 && held == '0 && part_q == 2'd0;
-  always_ff @(posedge clk_i) beyond_q <= rst_ni && nothing_left;
-  assign desc_valid_o = !dropping && (full_q || beyond_q);
+  assign nothing_left = settled_q[1] && beyond_q && !dropping && !full_q && expected_q == '0 && held == '0 && part_q == 2'd0;
+  always_ff @(posedge clk_i) nothing_left_q <= rst_ni && nothing_left;
+  assign desc_valid_o = !dropping && (full_q || nothing_left_q);
   assign desc_o = desc_q;
   assign desc_error_o = full_q ? error_q : 1'b1;
 

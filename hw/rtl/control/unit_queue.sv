@@ -63,12 +63,21 @@ module unit_queue
   assign load = !head_valid_q;
   assign common = common_t'(head_q.desc);
 
+  // a - b = -1, without the difference: a + ~b = 16'hfffe where at each place the sum without carries is what the carry makes it.
+  function automatic logic one_less(logic [15:0] a, logic [15:0] b);
+    logic [15:0] carry;
+    // the bit of the result is 1 but for the lowest, so that a carry leaves a place only where both bits are 1
+    carry = {a[14:0] & ~b[14:0], 1'b0};
+    carry[1] = a[0] | ~b[0];
+    return (a ^ ~b ^ carry) == 16'hfffe;
+  endfunction
+
   for (genvar u = 0; u < NumUnits; u++) begin : gen_wait
     assign ahead[u] = retired_i[u] - head_q.sums[u];
     if (u == int'(UnitPrep)) begin : gen_chain
       // A chained descriptor starts once the one it follows runs.
       assign met[u] = !common.waits[u] || !ahead[u][15]
-          || (common.chain && ahead[u] == 16'hffff && prep_started_i);
+          || (common.chain && one_less(retired_i[u], head_q.sums[u]) && prep_started_i);
     end else begin : gen_plain
       assign met[u] = !common.waits[u] || !ahead[u][15];
     end

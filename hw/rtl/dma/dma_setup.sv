@@ -1,6 +1,6 @@
 // From a descriptor to where its bytes lie: checks the range of the on-chip memory, adds up the DDR address.
 //
-// About 11 cycles, 33 where the address depends on the step; others are under way meanwhile. Sums and the product of step and
+// About 12 cycles, 34 where the address depends on the step; others are under way meanwhile. Sums and the product of step and
 // stride have 64 bits, in halves of 32: one multiplier of 16 x 16 bits, one adder of 32.
 module dma_setup
   import diffuser_isa_pkg::*;
@@ -52,6 +52,7 @@ module dma_setup
     OffsetHigh,
     EndLow,
     EndHigh,
+    Far,  // the end against the last address of the bus
     Issue
   } state_e;
 
@@ -159,9 +160,9 @@ module dma_setup
       far_q <= high_q[31:BusAddrWidth-32] != '0;
     end
     // The byte behind the last one may be the first that the bus does not have.
-    if (state_q == EndHigh) begin
-      far_q <= far_q || sum_high[31:BusAddrWidth-32] > (low_q == '0 && sum_high[BusAddrWidth-33:0] == '0
-          ? (64-BusAddrWidth)'(1) : '0);
+    if (state_q == Far) begin
+      far_q <= far_q || high_q[31:BusAddrWidth-31] != '0
+          || (high_q[BusAddrWidth-32] && (low_q != '0 || high_q[BusAddrWidth-33:0] != '0));
     end
   end
 
@@ -183,7 +184,8 @@ module dma_setup
         OffsetLow: state_q <= OffsetHigh;
         OffsetHigh: state_q <= EndLow;
         EndLow: state_q <= EndHigh;
-        EndHigh: state_q <= Issue;
+        EndHigh: state_q <= Far;
+        Far: state_q <= Issue;
         default: state_q <= Idle;
       endcase
     end

@@ -30,10 +30,16 @@ module operand_mem
   localparam int unsigned IndexWidth = $clog2(Depth);
   localparam int unsigned Bank = 8 * I;
 
-  logic mem_we;
   logic [AddrWidth-1:0] mem_waddr;
   logic [P-1:0][Bank-1:0] mem_wdata;
   logic [P-1:0] mem_wstrb, outside;
+  logic [Writers-1:0][P-1:0] wstrb;
+  logic mem_we;
+
+  // The ranges are looked at before a writer is chosen, not behind it: a write past the end has no strobes.
+  for (genvar w = 0; w < Writers; w++) begin : gen_inside
+    assign wstrb[w] = wstrb_i[w] & {P{32'(waddr_i[w]) < Depth}};
+  end
 
   arb_write #(
     .N(Writers),
@@ -47,7 +53,7 @@ module operand_mem
     .we_i,
     .waddr_i,
     .wdata_i(wdata_i),
-    .wstrb_i,
+    .wstrb_i(wstrb),
     .wgnt_o,
     .mem_we_o(mem_we),
     .mem_waddr_o(mem_waddr),
@@ -56,13 +62,16 @@ module operand_mem
     .mem_wgnt_i(1'b1)
   );
 
+  logic unused_waddr;
+  assign unused_waddr = ^mem_waddr;
+
   for (genvar b = 0; b < P; b++) begin : gen_bank
     mem_1r1w #(
       .Width(Bank),
       .Depth(Depth)
     ) u_mem (
       .clk_i,
-      .we_i(mem_we && mem_wstrb[b] && 32'(mem_waddr) < Depth),
+      .we_i(mem_we && mem_wstrb[b]),
       .waddr_i(mem_waddr[IndexWidth-1:0]),
       .wdata_i(mem_wdata[b]),
       .wstrb_i(1'b1),

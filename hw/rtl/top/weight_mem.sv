@@ -27,10 +27,16 @@ module weight_mem
 
   localparam int unsigned IndexWidth = $clog2(Depth);
 
-  logic mem_we;
   logic [AddrWidth-1:0] mem_waddr;
   logic [8*Bytes-1:0] mem_wdata;
   logic [Bytes-1:0] mem_wstrb;
+  logic [Writers-1:0][Bytes-1:0] wstrb;
+  logic mem_we;
+
+  // The ranges are looked at before a writer is chosen, not behind it: a write past the end has no strobes.
+  for (genvar w = 0; w < Writers; w++) begin : gen_inside
+    assign wstrb[w] = wstrb_i[w] & {Bytes{32'(waddr_i[w]) < Depth}};
+  end
 
   arb_write #(
     .N(Writers),
@@ -44,7 +50,7 @@ module weight_mem
     .we_i,
     .waddr_i,
     .wdata_i(wdata_i),
-    .wstrb_i,
+    .wstrb_i(wstrb),
     .wgnt_o,
     .mem_we_o(mem_we),
     .mem_waddr_o(mem_waddr),
@@ -53,13 +59,16 @@ module weight_mem
     .mem_wgnt_i(1'b1)
   );
 
+  logic unused_waddr;
+  assign unused_waddr = ^mem_waddr;
+
   mem_1r1w #(
     .Width(8 * Bytes),
     .Depth(Depth),
     .Lanes(Bytes)
   ) u_mem (
     .clk_i,
-    .we_i(mem_we && 32'(mem_waddr) < Depth),
+    .we_i(mem_we),
     .waddr_i(mem_waddr[IndexWidth-1:0]),
     .wdata_i(mem_wdata),
     .wstrb_i(mem_wstrb),
