@@ -388,31 +388,19 @@ BLOCKS = ["control", "dma_unit", "norm_unit", "prep_unit", "array_unit", "sample
 
 
 def resource_table(files: list[Path]) -> str:
-    """Blocks of what hw/synth/synth.py wrote, against the chip.
-
-    Of a block that it did not do for the ZU9EG, what the shapes need at least is summed: the array's multipliers, the memories' block RAMs.
-    """
-    least = {
-        "array_unit": {"dsp": PEAK // 2},
-        "memory_system": {"bram36": sum(m[1] * block_rams(*m[2:5]) for m in memories() if not m[0].startswith("`"))},
-    }
-    found = [(name, block) for file in files for name, block in json.loads(file.read_text()).items() if "resources" in block]
-    lines = ["| block | " + " | ".join(name for name, _ in DEVICE.values()) + " | levels |", "| --- |" + " --- |" * (len(DEVICE) + 1)]
+    """Blocks of what hw/synth/synth.py wrote for the ZU9EG, against the chip; of a block in several files the last one."""
+    rules = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "most_readers": "readers", "nets_over": "nets over 64"}
+    found = {name: block for file in files for name, block in json.loads(file.read_text()).items()}
+    wide = 1 + len(DEVICE) + len(rules)
+    lines = ["| block | " + " | ".join([name for name, _ in DEVICE.values()] + list(rules.values())) + " |", "| --- |" + " --- |" * (wide - 1)]
     sums = dict.fromkeys(DEVICE, 0)
-    missing = False
     for name in BLOCKS:
-        blocks = [block for n, block in found if n == name]
-        whole = [block for block in blocks if block["parameters"].get("O", O) == O and "Small" not in str(block["parameters"].get("T"))]
-        for block in whole[-1:] or blocks[-1:]:
-            label = f"`{name}`" if whole else f"`{name}` of the small build, 4 x 8 x 8; not in the sum"
-            lines.append(f"| {label} | " + " | ".join(f"{block['resources'][k]:,.10g}" for k in DEVICE) + f" | {block['levels']} |")
-        cells = whole[-1]["resources"] if whole else least.get(name, {})
-        if not whole:
-            missing = True
-            lines.append(f"| `{name}`, not synthesised: by its shape at least | " + " | ".join(f"{cells[k]:,}" if k in cells else "" for k in DEVICE) + " | |")
-        sums = {k: sums[k] + cells.get(k, 0) for k in DEVICE}
-    lines.append(f"| sum{', at least' if missing else ''} | " + " | ".join(f"{sums[k]:,.10g}" for k in DEVICE) + " | |")
-    lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " | |")
+        block = found[name]
+        sums = {k: sums[k] + block["resources"][k] for k in DEVICE}
+        lines.append(f"| `{name}` | " + " | ".join([f"{block['resources'][k]:,.10g}" for k in DEVICE] + [f"{block[k]:,}" for k in rules]) + " |")
+    empty = " |" * len(rules)
+    lines.append("| whole | " + " | ".join(f"{sums[k]:,.10g}" for k in DEVICE) + " |" + empty)
+    lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " |" + empty)
     return "\n".join(lines)
 
 

@@ -1,13 +1,24 @@
 """What can be read off a netlist of Xilinx cells: cells, levels of logic, rules.
 
+The rules stand in for a timing that no open tool gives: few levels between registers, short carry chains, registers inside of DSPs and
+block RAMs in use, few readers of a register, no reset of wide registers, one clock, neither latches nor asynchronous resets nor loops.
+
 The netlist is what Yosys' `write_json` gives for one flat module. Timing is not known to any open tool for UltraScale+, so
 paths are measured in levels: a LUT or a read of distributed RAM is one, a chain of carry cells one as a whole, MUXF7 to MUXF9 none.
 """
 
 import collections
+import re
 
-# What the RTL aims at between two registers.
+# What the RTL aims at: levels between two registers, bits of a carry chain, readers of a net, bits of a register with a reset.
 MAX_LEVELS = 6
+MAX_CARRY = 32
+MAX_READERS = 64
+MAX_RESET = 32
+
+CLOCKS = ("C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK")
+# pins that say whether a register or a memory does something, not what
+CONTROLS = ("CE", "R", "S", "WE", "ENARDEN", "ENBWREN", "WEBWE", "WEA")
 
 LUT = {f"LUT{n}" for n in range(1, 7)} | {"INV", "LUT6_2"}
 CARRY = {"CARRY4", "CARRY8"}
@@ -166,7 +177,8 @@ def levels(netlist):
                     length = chain[netlist.driver[bit][0]]
             kind = netlist.kind(cell)
             if kind in CARRY:
-                used = len(netlist.cells[cell]["connections"].get("O", []))
+                # a place where nothing is added only takes the carry out
+                used = sum(1 for bit in netlist.cells[cell]["connections"].get("S", []) if not isinstance(bit, str))
                 chain[cell] = length + used
             for port, bits in netlist.cells[cell]["connections"].items():
                 if is_output(kind, port):
@@ -242,13 +254,71 @@ def unregistered_dsps(netlist):
     return result
 
 
-def fan_out(netlist, count=3):
-    """The nets with most readers, clocks left out."""
+def unregistered_block_rams(netlist):
+    """Block RAMs one of whose ports reads without its output register."""
+    result = []
+    for name, cell in netlist.cells.items():
+        if cell["type"] not in BLOCK_RAM:
+            continue
+        widest = 72 if cell["type"].startswith("RAMB36") else 36
+        width_a, width_b = (netlist.parameter(name, f"READ_WIDTH_{port}") for port in "AB")
+        if (width_a and not netlist.parameter(name, "DOA_REG")) or ((width_b or width_a == widest) and not netlist.parameter(name, "DOB_REG")):
+            result.append(name)
+    return result
+
+
+def dsps_short_of_registers(netlist):
+    """DSPs that multiply without the registers at their inputs, behind the multiplier and behind the sum.
+
+    Yosys takes registers of the fabric into a DSP that it infers where their enables and resets allow it.
+    """
+    return [name for name, cell in netlist.cells.items() if cell["type"] == "DSP48E2"
+            and not all(netlist.parameter(name, register) for register in ("AREG", "BREG", "MREG", "PREG"))]
+
+
+def fan_out(netlist):
+    """Readers and name of every net that a cell drives; clocks, enables, resets and write strobes are not read."""
     result = []
     for bit, readers in netlist.readers.items():
-        data = [r for r in readers if r[1] not in ("C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK")]
-        result.append((len(data), netlist.names.get(bit, "?")))
-    return [{"readers": n, "net": name} for n, name in sorted(result, reverse=True)[:count]]
+        if bit in netlist.driver:
+            data = sum(1 for _, port, _ in readers if port not in CLOCKS and port not in CONTROLS)
+            result.append((data, netlist.names.get(bit, "?")))
+    return sorted(result, reverse=True)
+
+
+def clocks(netlist):
+    """Nets at clock pins: more than one would need cells made for a crossing."""
+    return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if port in CLOCKS
+            for bit in bits if not isinstance(bit, str)}
+
+
+def _register(name):
+    """A register's name without the index of its bit."""
+    return re.sub(r"(\[\d+\])+$", "", name)
+
+
+def wide_resets(netlist, reset="rst_ni"):
+    """Registers of more than MAX_RESET bits that the block's reset clears or sets, and how many of their bits."""
+    port = netlist.ports.get(reset)
+    if port is None:
+        return {}
+    # cells whose outputs the reset reaches within a cycle
+    reached, stack, seen = set(port["bits"]), list(port["bits"]), set()
+    while stack:
+        for reader, _, _ in netlist.readers.get(stack.pop(), ()):
+            if netlist.kind(reader) not in LUT or reader in seen:
+                continue
+            seen.add(reader)
+            for output, bits in netlist.cells[reader]["connections"].items():
+                if is_output(netlist.kind(reader), output):
+                    stack += [bit for bit in bits if bit not in reached]
+                    reached.update(bits)
+    count = collections.Counter()
+    for name, cell in netlist.cells.items():
+        pins = cell["connections"]
+        if cell["type"] in FLIP_FLOP and any(bit in reached for bit in pins.get("R", []) + pins.get("S", [])):
+            count[_register(netlist.names.get(pins["Q"][0], name))] += 1
+    return {name: bits for name, bits in sorted(count.items()) if bits > MAX_RESET}
 
 
 def analyse(module):
@@ -258,10 +328,7 @@ def analyse(module):
     unregistered = unregistered_dsps(netlist)
     ends = path_ends(netlist, depth)
     paths = deepest(netlist, ends, before)
-    flip_flops = [n for n in netlist.cells if netlist.kind(n) in FLIP_FLOP]
-    reset = sum(1 for n in flip_flops
-                if any(not isinstance(b, str) for b in netlist.cells[n]["connections"].get("R", [])
-                       + netlist.cells[n]["connections"].get("S", [])))
+    nets = fan_out(netlist)
     return {
         "resources": resources(netlist),
         "levels": paths[0]["levels"] if paths else 0,
@@ -269,13 +336,18 @@ def analyse(module):
         "ends": len(ends),
         "ends_over": sum(1 for end in ends if end[0] > MAX_LEVELS),
         "longest_carry": max(chain.values(), default=0),
-        "ff_with_reset": reset,
-        "fan_out": fan_out(netlist),
+        "fan_out": [{"readers": n, "net": name} for n, name in nets[:3]],
+        "most_readers": nets[0][0] if nets else 0,
+        "nets_over": sum(1 for n, _ in nets if n > MAX_READERS),
+        "dsps_short": len(dsps_short_of_registers(netlist)),
+        "block_rams_short": len(unregistered_block_rams(netlist)),
+        "wide_resets": wide_resets(netlist),
         "rules": {
             "latches": sum(count[kind] for kind in LATCH),
             "asynchronous_resets": sum(count[kind] for kind in FLIP_FLOP if kind.startswith(("FDC", "FDP"))),
             "combinational_loops": len(loops),
             "unregistered_dsps": len({name for name, _ in unregistered}),
+            "further_clocks": max(len(clocks(netlist)) - 1, 0),
             "unknown_cells": sorted(kind for kind in count if not (
                 kind in LUT | CARRY | WIDE_MUX | FLIP_FLOP | SHIFT | LATCH or kind in BLOCK_RAM
                 or is_distributed(kind) or kind == "DSP48E2")),

@@ -5,11 +5,14 @@
     python hw/synth/synth.py norm_unit prep_unit  these alone
     python hw/synth/synth.py --build small        the small build
     python hw/synth/synth.py --output FOLDER      report.json and report.md go there
+    python hw/synth/synth.py --lower              what has become better in limits.json
 
-Needs `pyosys` from PyPI (0.70), whose `read_slang` reads the sources. A block is synthesised out of context, flat, by
-`synth_xilinx -family xcup`; netlist.py then counts its cells and the levels of logic of its deepest paths, and checks rules. A rule
-that is broken ends the run with status 1: a latch, an asynchronous reset, a combinational loop, a DSP with logic at an
-input that is in no register, or a cell that netlist.py does not know.
+Needs `pyosys` from PyPI (0.70), whose `read_slang` reads the sources. A block is synthesised out of context by `synth_xilinx -family xcup`:
+flat, or where it is too large module by module, each different one once, and made flat when it is mapped (its counts are of all instances;
+they miss what a tool can share or drop across modules). netlist.py then counts its cells and the levels of logic of its deepest paths.
+
+A rule that is broken ends the run with status 1: a latch, an asynchronous reset, a combinational loop, a DSP with logic at an
+input that is in no register, a second clock, a cell that netlist.py does not know, or a figure above its limit in limits.json.
 
 No figure here is a clock: Yosys has no timing of UltraScale+. Yosys leaves the output registers of block RAMs, and most pipeline registers
 of multipliers that it infers, in fabric; a vendor's tool takes them in.
@@ -26,6 +29,7 @@ import tempfile
 import time
 
 import hierarchy
+import limits
 import netlist
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -34,7 +38,7 @@ ARRAY = {"zu9eg": {"P": 8, "O": 32, "I": 16}, "small": {"P": 4, "O": 8, "I": 8}}
 TARGET = {"zu9eg": "target_pkg::Zu9eg", "small": "target_pkg::Small"}
 
 # Too large for a flat netlist before it is mapped: each module is synthesised once, and the mapped netlist made flat.
-HIERARCHICAL = ("array_unit", "memory_system")
+HIERARCHICAL = ("array_unit",)
 
 # What the device has (Zynq UltraScale+ ZU9EG, AMD DS891).
 DEVICE = {"dsp": 2520, "bram36": 912, "lut": 274080, "ff": 548160}
@@ -138,8 +142,14 @@ def run(top, parameters, folder, reuse):
     return result
 
 
-def broken(result):
-    return {rule: value for rule, value in result.get("rules", {}).items() if value}
+def broken(name, result, allowed):
+    """Rules that a block breaks, a line each."""
+    if "error" in result:
+        return [f"not synthesised: {result['error']}"]
+    lines = [f"{rule}: {value}" for rule, value in result["rules"].items() if value]
+    if name in allowed:
+        lines += limits.over(allowed[name], result)
+    return lines
 
 
 def markdown(results, build):
@@ -148,36 +158,41 @@ def markdown(results, build):
         "",
         "Made by `python hw/synth/synth.py`; what the figures mean, and what they do not, stands at its head.",
         "",
-        f"| block | DSP48E2 | BRAM36 | LUT | of these memory | FF | levels | ends deeper than {netlist.MAX_LEVELS} | longest carry |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| block | DSP48E2 | BRAM36 | LUT | of these memory | FF | seconds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     total = dict.fromkeys(DEVICE, 0)
-    for name, result in results.items():
-        if "error" in result:
-            lines.append(f"| `{name}` | failed | | | | | | | |")
-            continue
+    made = {name: result for name, result in results.items() if "error" not in result}
+    for name, result in made.items():
         r = result["resources"]
         for key in total:
             total[key] += r[key]
-        lines.append(
-            f"| `{name}` | {r['dsp']:,} | {r['bram36']:g} | {r['lut']:,} | {r['lut_memory']:,} | {r['ff']:,} "
-            f"| {result['levels']} | {result['ends_over']:,} of {result['ends']:,} | {result['longest_carry']} |")
-    lines.append(f"| sum | {total['dsp']:,} | {total['bram36']:g} | {total['lut']:,} | | {total['ff']:,} | | | |")
+        lines.append(f"| `{name}` | {r['dsp']:,} | {r['bram36']:g} | {r['lut']:,} | {r['lut_memory']:,} | {r['ff']:,} | {result['seconds']} |")
+    lines.append(f"| sum | {total['dsp']:,} | {total['bram36']:g} | {total['lut']:,} | | {total['ff']:,} | |")
     if build == "zu9eg":
         parts = {key: f"{100 * total[key] / DEVICE[key]:.0f} %" for key in DEVICE}
-        lines.append(f"| of the ZU9EG | {parts['dsp']} | {parts['bram36']} | {parts['lut']} | | {parts['ff']} | | | |")
+        lines.append(f"| of the ZU9EG | {parts['dsp']} | {parts['bram36']} | {parts['lut']} | | {parts['ff']} | |")
+    lines += [
+        "",
+        f"| block | levels | ends deeper than {netlist.MAX_LEVELS} | longest carry | most readers | nets with more than {netlist.MAX_READERS} "
+        "| DSPs, block RAMs short of registers | wide registers with reset |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, r in made.items():
+        lines.append(
+            f"| `{name}` | {r['levels']} | {r['ends_over']:,} of {r['ends']:,} | {r['longest_carry']} | {r['most_readers']:,} | {r['nets_over']:,} "
+            f"| {r['dsps_short']}, {r['block_rams_short']} | {len(r['wide_resets'])} |")
     lines += ["", "Levels: LUTs and carry chains between registers on the deepest path, by name:", ""]
-    for name, result in results.items():
-        for path in result.get("paths", [])[:3]:
+    for name, result in made.items():
+        for path in result["paths"][:3]:
             lines.append(f"- `{name}` {path['levels']}: `{path['from']}` to `{path['to']}`")
-    lines += ["", "Rules (latches, asynchronous resets, combinational loops, DSPs with unregistered inputs or outputs, unknown cells):", ""]
-    for name, result in results.items():
-        if "error" in result:
-            lines.append(f"- `{name}`: not synthesised")
-        else:
-            wrong = broken(result)
-            lines.append(f"- `{name}`: " + (", ".join(f"{rule} {value}" for rule, value in wrong.items()) or "kept"))
     return "\n".join(lines) + "\n"
+
+
+def over_budget(results):
+    """Sums that a chip of this size should not be filled beyond, a line each."""
+    total = {key: sum(result["resources"][key] for result in results.values()) for key in limits.BUDGET}
+    return [f"the whole: {total[key]:,g} {key}, {most:,} allowed" for key, most in limits.BUDGET.items() if total[key] > most]
 
 
 def main():
@@ -187,6 +202,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, help="folder for report.json and report.md")
     parser.add_argument("--jobs", type=int, default=1, help="blocks at a time")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for netlists and logs, else they are temporary")
+    parser.add_argument("--lower", action="store_true", help="lower the limits in limits.json to what the blocks have")
     parser.add_argument("--reuse", action="store_true", help="a netlist that --keep's folder has already is not made again")
     arguments = parser.parse_args()
     if arguments.reuse and not arguments.keep:
@@ -215,9 +231,18 @@ def main():
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "report.md").write_text(report)
         (arguments.output / "report.json").write_text(json.dumps(results, indent=1) + "\n")
-    failed = [name for name, result in results.items() if "error" in result or broken(result)]
-    if failed:
-        sys.exit(f"rules broken or not synthesised: {', '.join(failed)}")
+
+    every = limits.load()
+    allowed = every.setdefault(arguments.build, {})
+    wrong = [f"{name}: {line}" for name, result in results.items() for line in broken(name, result, allowed)]
+    if arguments.build == "zu9eg" and set(results) == set(known) and not any("error" in r for r in results.values()):
+        wrong += over_budget(results)
+    if arguments.lower and not wrong:
+        allowed |= {name: limits.lowered(allowed.get(name), result) for name, result in results.items()}
+        limits.save(every)
+    print("rules: " + ("\n  ".join(["broken", *wrong]) if wrong else "kept"))
+    if wrong:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Netlists made by hand: what netlist.py counts. Run: python hw/synth/test_netlist.py"""
+"""Netlists made by hand: what netlist.py counts, limits.py allows, hierarchy.py merges. Run: python hw/synth/test_netlist.py"""
 
 import unittest
 
+import hierarchy
+import limits
 import netlist
 
 
@@ -34,12 +36,13 @@ class Levels(unittest.TestCase):
         for i in range(10):
             out = list(range(20 + 8 * i, 24 + 8 * i))
             co = list(range(24 + 8 * i, 28 + 8 * i))
-            cells[f"c{i}"] = cell("CARRY4", CI=[carry] if i else ["0"], S=[1, 1, 1, 1], DI=["0"] * 4, O=out, CO=co)
+            # in the last one only the carry out is used
+            cells[f"c{i}"] = cell("CARRY4", CI=[carry] if i else ["0"], S=[1] * 4 if i < 9 else ["0"] * 4, DI=["0"] * 4, O=out, CO=co)
             carry = co[3]
         cells["b"] = cell("FDRE", Q=[200], D=[out[3]], C=[9])
         result = netlist.analyse(module(cells))
         self.assertEqual(result["levels"], 1)
-        self.assertEqual(result["longest_carry"], 40)
+        self.assertEqual(result["longest_carry"], 36)
 
     def test_distributed_ram_is_a_level_from_its_address_and_an_end_of_what_it_writes(self):
         result = netlist.analyse(module({
@@ -87,6 +90,82 @@ class Rules(unittest.TestCase):
 
     def test_unknown_cell(self):
         self.assertEqual(self.rules({"u": cell("BUFGCE_DIV", O=[1])})["unknown_cells"], ["BUFGCE_DIV"])
+
+
+    def test_second_clock(self):
+        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "b": cell("FDRE", Q=[2], D=[1], C=[9])}
+        self.assertEqual(self.rules(cells)["further_clocks"], 0)
+        cells["b"]["connections"]["C"] = [8]
+        self.assertEqual(self.rules(cells)["further_clocks"], 1)
+
+
+class Registers(unittest.TestCase):
+    def test_block_ram_without_its_output_register(self):
+        def short(**parameters):
+            parameters = {name: format(value, "b") for name, value in parameters.items()}
+            return netlist.analyse(module({"m": cell("RAMB36E2", parameters, DOUTADOUT=[1], CLKARDCLK=[9])}))["block_rams_short"]
+
+        self.assertEqual(short(READ_WIDTH_A=36, DOA_REG=1), 0)
+        self.assertEqual(short(READ_WIDTH_A=36, DOA_REG=0, DOB_REG=1), 1)
+        # 72 bits leave through both ports
+        self.assertEqual(short(READ_WIDTH_A=72, DOA_REG=1, DOB_REG=0), 1)
+        self.assertEqual(short(READ_WIDTH_A=72, DOA_REG=1, DOB_REG=1), 0)
+
+    def test_dsp_without_one_of_its_registers(self):
+        def short(**parameters):
+            return netlist.analyse(module({"d": cell("DSP48E2", parameters, A=[1], P=[2])}))["dsps_short"]
+
+        every = {"AREG": "1", "BREG": "1", "MREG": "1", "PREG": "1"}
+        self.assertEqual(short(**every), 0)
+        self.assertEqual(short(**{**every, "MREG": "0"}), 1)
+
+    def test_readers(self):
+        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9])}
+        for i in range(70):
+            cells[f"x{i}"] = cell("LUT1", I0=[1], O=[10 + i])
+            cells[f"e{i}"] = cell("FDRE", Q=[100 + i], D=[10 + i], C=[9], CE=[1])
+        result = netlist.analyse(module(cells))
+        self.assertEqual((result["most_readers"], result["nets_over"]), (70, 1))
+
+    def test_wide_reset(self):
+        cells = {"x": cell("LUT2", I0=[1], I1=[2], O=[3])}
+        for i in range(40):
+            cells[f"wide{i}"] = cell("FDRE", Q=[100 + i], D=["1"], C=[9], R=[3])
+            cells[f"own{i}"] = cell("FDRE", Q=[200 + i], D=["1"], C=[9], R=[2])
+        cells["narrow"] = cell("FDRE", Q=[2], D=["1"], C=[9], R=[3])
+        design = module(cells, {"rst_ni": {"bits": [1]}})
+        for i in range(40):
+            design["netnames"][f"n{100 + i}"] = {"bits": ["0"], "hide_name": 0}
+        design["netnames"] |= {"wide_q": {"bits": list(range(100, 140)), "hide_name": 0}, "own_q": {"bits": list(range(200, 240)), "hide_name": 0}}
+        # own_q is cleared by another register, and that the reset reaches one is no reset of it
+        self.assertEqual(netlist.analyse(design)["wide_resets"], {"wide_q": 40})
+
+
+class Limits(unittest.TestCase):
+    result = {**dict.fromkeys(limits.NUMBERS, 5), "wide_resets": {"a_q": 40}}
+
+    def test_over(self):
+        self.assertEqual(limits.over(limits.figures(self.result), self.result), [])
+        tight = {**limits.figures(self.result), "levels": 4, "wide_resets": {}}
+        self.assertEqual(limits.over(tight, self.result), ["levels of logic: 5, 4 allowed", "reset of a wide register: a_q, 40 bits"])
+
+    def test_limits_only_fall(self):
+        before = {**dict.fromkeys(limits.NUMBERS, 6), "levels": 4, "wide_resets": {"a_q": 64, "b_q": 33}}
+        after = limits.lowered(before, self.result)
+        self.assertEqual((after["levels"], after["ends_over"], after["wide_resets"]), (4, 5, {"a_q": 40}))
+
+
+class Hierarchy(unittest.TestCase):
+    def test_modules_that_differ_in_names_alone_are_one(self):
+        def leaf(name, gate, wire):
+            return f"attribute \\hdlname \"{name}\"\nmodule \\leaf${name}\n  wire input 1 \\a\n  wire ${wire}\n  cell ${gate} ${wire}1\n  end\nend\n"
+
+        top = "module \\top\n" + "".join(f"  cell \\leaf${name} \\u_{name}\n  end\n" for name in "abc") + "end\n"
+        merged, before, after = hierarchy.merge(leaf("a", "and", "x") + leaf("b", "and", "y") + leaf("c", "or", "z") + top)
+        self.assertEqual((before, after), (4, 3))
+        self.assertIn("cell \\leaf$a \\u_b", merged)
+        self.assertIn("cell \\leaf$c \\u_c", merged)
+        self.assertNotIn("module \\leaf$b", merged)
 
 
 if __name__ == "__main__":
