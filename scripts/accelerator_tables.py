@@ -388,7 +388,10 @@ BLOCKS = ["control", "dma_unit", "norm_unit", "prep_unit", "array_unit", "sample
 
 
 def resource_table(files: list[Path]) -> str:
-    """Blocks of what hw/synth/synth.py wrote for the ZU9EG, against the chip; of a block in several files the last one."""
+    """Blocks of what hw/synth/synth.py wrote for the ZU9EG, against the chip; of a block in several files the last one.
+
+    A report of before the rules lacks their figures.
+    """
     rules = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "most_readers": "readers", "nets_over": "nets over 64"}
     found = {name: block for file in files for name, block in json.loads(file.read_text()).items()}
     wide = 1 + len(DEVICE) + len(rules)
@@ -397,7 +400,7 @@ def resource_table(files: list[Path]) -> str:
     for name in BLOCKS:
         block = found[name]
         sums = {k: sums[k] + block["resources"][k] for k in DEVICE}
-        lines.append(f"| `{name}` | " + " | ".join([f"{block['resources'][k]:,.10g}" for k in DEVICE] + [f"{block[k]:,}" for k in rules]) + " |")
+        lines.append(f"| `{name}` | " + " | ".join([f"{block['resources'][k]:,.10g}" for k in DEVICE] + [f"{block[k]:,}" if k in block else "–" for k in rules]) + " |")
     empty = " |" * len(rules)
     lines.append("| whole | " + " | ".join(f"{sums[k]:,.10g}" for k in DEVICE) + " |" + empty)
     lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " |" + empty)
