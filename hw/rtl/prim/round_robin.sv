@@ -28,8 +28,8 @@ module round_robin #(
     if (!rst_ni) begin
       behind_q <= '0;
     end else if (advance_i && req_i != '0) begin
-      // all bits above the granted one
-      behind_q <= ~(gnt_o | (gnt_o - 1'b1));
+      // all bits above the granted one, made without a chain
+      for (int unsigned i = 0; i < N; i++) behind_q[i] <= (gnt_o & ~({N{1'b1}} << i)) != '0;
     end
   end
 
