@@ -24,7 +24,6 @@
 module array_unit
   import diffuser_pkg::*;
   import diffuser_isa_pkg::*;
-  import array_pkg::*;
 #(
   parameter int unsigned P = 4,
   parameter int unsigned O = 8,

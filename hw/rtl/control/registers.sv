@@ -98,7 +98,7 @@ module registers
   endfunction
 
   function automatic logic [31:0] merged(logic [31:0] old, logic [31:0] data, logic [31:0] mask);
-    return old & ~mask | data & mask;
+    return (old & ~mask) | (data & mask);
   endfunction
 
   settings_t host_q, active_q;
@@ -161,7 +161,7 @@ module registers
       pending_q <= '0;
       irq_o <= 1'b0;
     end else begin
-      pending_q <= pending_q & ~cleared | {raise_error_i, raise_done_i};
+      pending_q <= (pending_q & ~cleared) | {raise_error_i, raise_done_i};
       irq_o <= (pending_q & enable_q) != '0;
     end
   end

@@ -3,7 +3,6 @@
 // A burst ends where the address is a multiple of 256 bytes, so that none crosses 4 KB and all but the first and last of a transfer
 // have 16 beats. A burst in two cycles at the most, twice of what four ports take.
 module dma_requests
-  import control_pkg::*;
   import dma_pkg::*;
 #(
   parameter int unsigned ReadPorts = 4,

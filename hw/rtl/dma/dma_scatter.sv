@@ -5,7 +5,6 @@
 module dma_scatter
   import diffuser_isa_pkg::*;
   import diffuser_pkg::*;
-  import control_pkg::*;
   import dma_pkg::*;
 #(
   parameter int unsigned ReadPorts = 4,
