@@ -13,7 +13,9 @@ module mem_1r1w #(
   parameter int unsigned Width = 64,
   parameter int unsigned Depth = 512,  // words; any number, addresses past it do nothing and read anything
   parameter int unsigned Lanes = 1,  // write strobes; Width is a multiple of it
+  // verilator lint_off UNUSEDPARAM  // cells hold 0 then in any case
   parameter bit ZeroInit = 1'b0,  // words hold 0 when the device is configured (not at reset)
+  // verilator lint_on UNUSEDPARAM
   localparam int unsigned IndexWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input logic clk_i,
@@ -37,7 +39,10 @@ module mem_1r1w #(
   localparam int unsigned Columns = Lanes * LaneColumns;
   localparam int unsigned Slices = (Columns + 7) / 8;
 
-  logic [Columns*ColumnWidth-1:0] wdata, rdata;
+  logic [Columns*ColumnWidth-1:0] wdata;
+  // verilator lint_off UNUSEDSIGNAL  // what is left of the last column
+  logic [Columns*ColumnWidth-1:0] rdata;
+  // verilator lint_on UNUSEDSIGNAL
   logic [Columns-1:0] we;
 
   // lanes are whole columns, but where there is only one
