@@ -35,7 +35,6 @@ ROWS = {
     "ptq4dm, residual 15": ["--method", "ptq4dm", "--residual", "15"],
     "tfmq, residual 15": ["--method", "tfmq", "--residual", "15"],
     "dynamic-step, W4": ["--weights", "4"],
-    "dynamic-step, W4/8, 75 %": ["--weights", "mixed", "--weight-budget", "75%"],
     "dynamic-step, W4/8, 60 %": ["--weights", "mixed", "--weight-budget", "60%"],
     "ptq4dm, W4": ["--method", "ptq4dm", "--weights", "4"],
 }
