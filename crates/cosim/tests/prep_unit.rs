@@ -6,7 +6,7 @@ mod prep_cases;
 use diffuser_cosim::bench::{
     DescriptorPort, Random, ReadPort, WritePort, get_bits, get_signed, set_bits,
 };
-use diffuser_device::{Memories, Shape, ops};
+use diffuser_device::{Memories, Shape, ops, prep_cycles};
 use diffuser_isa::{Common, Descriptor, Op, generated::Prep};
 use diffuser_spec::norm::Sums;
 
@@ -244,35 +244,35 @@ macro_rules! bench {
                 }
             }
 
-            /// I lanes a cycle, and words of streams are read once.
+            /// A word of a stream a cycle, which is read once, in all kinds and resamplings: the cycles of the model.
             #[test]
             fn throughput() {
                 let mut bench = Bench::new(8);
-                for kind in 0..5 {
-                    let mut op = bench.descriptor(kind, 0);
-                    (op.width, op.height) = (16, 12);
-                    op.channels_a = if kind == 3 {
-                        3
-                    } else {
-                        2 * SHAPE.outputs as u32
-                    };
-                    (op.channels_b, op.stream_b, op.plane_b) = (0, 0, 0);
-                    op.plane_a = 192;
-                    op.plane_dest = if kind == 4 { 192 } else { 0 };
-                    let run = bench.check(&op);
-                    let slots = u64::from(op.channels_a.div_ceil(SHAPE.inputs as u32)) * 192;
-                    let ideal = slots * ops::prep::planes(&op);
-                    println!(
-                        "{SHAPE:?} kind {kind}: {} cycles, ideal {ideal}",
-                        run.cycles
-                    );
-                    assert!(run.cycles <= ideal + 70, "{op:?}: {run:?}, ideal {ideal}");
-                    let words = match kind {
-                        3 => 0,
-                        4 => ideal,
-                        _ => 2 * 192,
-                    };
-                    assert_eq!(run.stream_reads, words);
+                for (kind, resample) in (0..5).flat_map(|k| (0..3).map(move |r| (k, r))) {
+                    for channels in [SHAPE.outputs, 2 * SHAPE.outputs + 1, 3] {
+                        let channels = if kind == 3 { 3 } else { channels };
+                        let mut op = bench.descriptor(kind, resample);
+                        (op.width, op.height) = (18, 6);
+                        op.channels_a = channels as u32;
+                        (op.channels_b, op.stream_b, op.plane_b) = (0, 0, 0);
+                        op.plane_a = 108;
+                        op.plane_dest = if kind == 4 { 432 } else { 0 };
+                        (op.sums, op.sums_base) = (false, 0);
+                        clear_padding(&mut bench.m, &op);
+                        let run = bench.check(&op);
+                        let model = prep_cycles(&op, SHAPE);
+                        println!(
+                            "{SHAPE:?} {kind} {resample} {channels}: {}, model {model}",
+                            run.cycles
+                        );
+                        assert!(run.cycles + 12 > model, "{op:?}: {run:?}, model {model}");
+                        assert!(run.cycles <= model + 12, "{op:?}: {run:?}, model {model}");
+                        let words = u64::from(op.channels_a.div_ceil(SHAPE.outputs as u32));
+                        let (w, h) = ops::prep::result_size(&op);
+                        if kind < 3 && resample < 2 {
+                            assert_eq!(run.stream_reads, words * w * h);
+                        }
+                    }
                 }
             }
 

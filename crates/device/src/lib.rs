@@ -34,6 +34,7 @@ pub mod ops;
 mod simulator;
 
 pub use cycles::Timing;
+pub use cycles::prep::prep_cycles;
 pub use ddr::{Bus, BusError, Ddr};
 pub use device::{Device, DeviceError};
 pub use fault::Fault;
