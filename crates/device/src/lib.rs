@@ -35,6 +35,7 @@ mod simulator;
 
 pub use cycles::Timing;
 pub use cycles::prep::prep_cycles;
+pub use cycles::sample::sample_cycles;
 pub use ddr::{Bus, BusError, Ddr};
 pub use device::{Device, DeviceError};
 pub use fault::Fault;

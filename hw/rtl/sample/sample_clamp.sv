@@ -1,18 +1,14 @@
 // Clamps a number to -limit ... limit, limit at most 2^47. Four cycles, one number a cycle.
 module sample_clamp (
   input logic clk_i,
-  input logic rst_ni,
 
-  input logic               valid_i,
   input logic signed [75:0] value_i,
   input logic        [47:0] limit_i,
   input logic signed [48:0] minus_limit_i,  // -limit_i
 
-  output logic               valid_o,
   output logic signed [48:0] value_o
 );
 
-  logic [3:0] valid_q;
   logic [48:0] s1_value_q, s2_value_q, s3_value_q;
   logic [47:0] s1_limit_q, s2_limit_q, s3_limit_q;
   logic [48:0] s1_minus_q, s2_minus_q, s3_minus_q;
@@ -28,11 +24,6 @@ module sample_clamp (
   // both with their sign in bit 25
   assign s3_above = 26'(s2_limit_q[47:24]) - 26'(signed'(s2_value_q[48:24])) - 26'(s2_above_q);
   assign s3_below = 26'(signed'(s2_value_q[48:24])) + 26'(s2_limit_q[47:24]) + 26'(s2_below_q);
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[2:0], valid_i};
-  end
 
   always_ff @(posedge clk_i) begin
     // what does not fit in 49 bits is past every limit
@@ -52,8 +43,6 @@ module sample_clamp (
     else if (s3_below_q) value_o <= s3_minus_q;
     else value_o <= s3_value_q;
   end
-
-  assign valid_o = valid_q[3];
 
   logic unused;
   assign unused = &{1'b0, s2_above[23:0], s2_below[23:0], s3_above[24:0], s3_below[24:0]};

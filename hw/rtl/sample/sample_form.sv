@@ -1,74 +1,83 @@
-// A sum of products, a term a cycle, exact and then rounded: rnd(Σ coefficient * value, 32) of crates/spec/src/sampler.rs.
+// A sum of products, exact and then rounded: rnd(Σ coefficient * value, 32) of crates/spec/src/sampler.rs. One a cycle.
 //
-// Coefficients have 50 bits with their sign (magnitude 2^48 at most), values ValueLimbs * 17 + 1. Each is cut in limbs that a DSP
-// multiplies (26 and 17 bits, the highest signed); a DSP sums its products over the terms; then the DSPs' sums are added in parts of 27
-// bits, all parts at once, and the carries run through them one part a cycle. The sum is under 2^104 (proof in sampler.rs).
+// Each factor is cut in limbs that a DSP multiplies (26 bits of a coefficient, 17 of a value, the highest signed). Products of the same limbs
+// are summed down a cascade of DSPs, a term a cycle; then the cascades' sums are added in parts of 27 bits, all parts at once, and
+// the carries run through them one part a cycle. The sum is under 2^104 (proof in sampler.rs), so that arithmetic modulo 2^108 is exact.
 //
-// A form each Terms cycles; Latency cycles from the term with `last_i` to the result. Cost: 2 * ValueLimbs DSPs.
-module sample_form #(
-  parameter int unsigned ValueLimbs = 3,
-  localparam int unsigned ValueWidth = 17 * ValueLimbs + 1,
-  localparam int unsigned Latency = 10
+// Latency: `form_latency(Terms)` of sample_pkg. Cost: a DSP for each pair of limbs of each term.
+module sample_form
+  import sample_pkg::*;
+#(
+  parameter int unsigned Terms = 2,
+  parameter logic [Terms-1:0][2:0] CoefficientLimbs = '{default: 3'd2},
+  parameter logic [Terms-1:0][2:0] ValueLimbs = '{default: 3'd2},
+  parameter int unsigned MaxCoefficient = 2,  // the most of a term
+  parameter int unsigned MaxValue = 2,
+  localparam int unsigned CoefficientWidth = 26 * MaxCoefficient + 1,
+  localparam int unsigned ValueWidth = 17 * MaxValue + 1
 ) (
   input logic clk_i,
-  input logic rst_ni,
 
-  input logic                         valid_i,
-  input logic                         first_i,
-  input logic                         last_i,
-  input logic signed [          49:0] coefficient_i,
-  input logic signed [ValueWidth-1:0] value_i,
-
-  output logic               valid_o,
-  output logic signed [75:0] result_o
+  input  logic signed [Terms-1:0][CoefficientWidth-1:0] coefficient_i,  // stable while values are on their way
+  input  logic signed [Terms-1:0][ValueWidth-1:0]       value_i,
+  output logic signed [75:0]                            result_o
 );
 
-  localparam int unsigned Sums = 2 * ValueLimbs;
+  localparam int unsigned Sums = MaxCoefficient * MaxValue;
   localparam int unsigned Part = 27;
   localparam int unsigned Parts = 4;
   localparam int unsigned Width = Part * Parts;  // 108
 
-  // ---- 1: limbs; 2: products; 3: sums over the terms
+  // ---- 1: limbs; 2: products; 3 and one for each further term: sums over the terms
 
-  logic signed [1:0][26:0] s1_coefficient_q;
-  logic signed [ValueLimbs-1:0][17:0] s1_value_q;
-  logic signed [1:0][ValueLimbs-1:0][44:0] s2_product_q;
-  logic signed [1:0][ValueLimbs-1:0][47:0] s3_sum_q;
-  logic [1:0] first_q;
-  logic [Latency-1:0] last_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) last_q <= '0;
-    else last_q <= {last_q[Latency-2:0], valid_i && last_i};
-  end
-
-  always_ff @(posedge clk_i) begin
-    first_q <= {first_q[0], first_i};
-    s1_coefficient_q[0] <= {1'b0, coefficient_i[25:0]};
-    s1_coefficient_q[1] <= 27'(signed'(coefficient_i[49:26]));
-    for (int unsigned j = 0; j < ValueLimbs; j++) begin
-      s1_value_q[j] <= {j == ValueLimbs - 1 && value_i[17*j+17], value_i[17*j+:17]};
-    end
-    for (int unsigned i = 0; i < 2; i++) begin
-      for (int unsigned j = 0; j < ValueLimbs; j++) begin
-        s2_product_q[i][j] <= 45'(signed'(s1_coefficient_q[i])) * 45'(signed'(s1_value_q[j]));
-        s3_sum_q[i][j] <= 48'(signed'(s2_product_q[i][j])) + (first_q[1] ? 48'b0 : s3_sum_q[i][j]);
+  logic [Terms-1:0][ValueWidth-1:0] late;  // term t, t cycles later
+  for (genvar t = 0; t < Terms; t++) begin : gen_late
+    if (t == 0) begin : gen_now
+      assign late[t] = value_i[t];
+    end else begin : gen_delay
+      logic [t-1:0][ValueWidth-1:0] delay_q;
+      always_ff @(posedge clk_i) begin
+        for (int unsigned k = 0; k < t; k++) delay_q[k] <= k == 0 ? value_i[t] : delay_q[k-1];
       end
+      assign late[t] = delay_q[t-1];
     end
   end
-
-  // ---- the sums at their places
 
   logic [Sums-1:0][Width-1:0] placed;
-  always_comb begin
-    for (int unsigned i = 0; i < 2; i++) begin
-      for (int unsigned j = 0; j < ValueLimbs; j++) begin
-        placed[i*ValueLimbs+j] = Width'(signed'(s3_sum_q[i][j])) << (26 * i + 17 * j);
+  for (genvar i = 0; i < MaxCoefficient; i++) begin : gen_coefficient
+    for (genvar j = 0; j < MaxValue; j++) begin : gen_value
+      for (genvar t = 0; t < Terms; t++) begin : gen_term
+        logic signed [47:0] above, sum;
+        if (t == 0) begin : gen_first
+          assign above = '0;
+        end else begin : gen_next
+          assign above = gen_term[t-1].sum;
+        end
+        if (i < 32'(CoefficientLimbs[t]) && j < 32'(ValueLimbs[t])) begin : gen_product
+          logic signed [26:0] coefficient_q;
+          logic signed [17:0] value_q;
+          logic signed [44:0] product_q;
+          logic signed [47:0] sum_q;
+          always_ff @(posedge clk_i) begin
+            coefficient_q <= {i == 32'(CoefficientLimbs[t]) - 1 && coefficient_i[t][26*i+26], coefficient_i[t][26*i+:26]};
+            value_q <= {j == 32'(ValueLimbs[t]) - 1 && late[t][17*j+17], late[t][17*j+:17]};
+            product_q <= coefficient_q * value_q;
+            sum_q <= above + 48'(product_q);
+          end
+          assign sum = sum_q;
+        end else if (t == 0) begin : gen_none
+          assign sum = above;
+        end else begin : gen_pass
+          logic signed [47:0] sum_q;
+          always_ff @(posedge clk_i) sum_q <= above;
+          assign sum = sum_q;
+        end
       end
+      assign placed[i*MaxValue+j] = Width'(gen_term[Terms-1].sum) << (26 * i + 17 * j);
     end
   end
 
-  // ---- 4 to 6: parts added two by two; 7 to 10: carries; a half of the last place comes with the rounding
+  // ---- parts added two by two, three stages; then carries, a half of the last place with the first; then the rest is dropped
 
   localparam int unsigned Pairs = (Sums + 1) / 2;
   localparam int unsigned Fours = (Pairs + 1) / 2;
@@ -96,9 +105,8 @@ module sample_form #(
         if (2 * n + 1 < Pairs) s5_q[k][n] <= {1'b0, s4_q[k][2*n]} + {1'b0, s4_q[k][2*n+1]};
         else s5_q[k][n] <= {1'b0, s4_q[k][2*n]};
       end
-      s6_q[k] <= '0;
+      s6_q[k] <= {1'b0, s5_q[k][0]};
       if (Fours == 2) s6_q[k] <= {1'b0, s5_q[k][0]} + {1'b0, s5_q[k][Fours-1]};
-      else s6_q[k] <= {1'b0, s5_q[k][0]};
     end
 
     s7_q <= s6_q;
@@ -110,10 +118,14 @@ module sample_form #(
     s10_q <= {s9_q[3][Part-1:0], s9_q[2][Part-1:0], s9_q[1][Part-1:32-Part]};
   end
 
-  assign valid_o = last_q[Latency-1];
   assign result_o = s10_q;
 
   logic unused;  // what is rounded away, carries that went on
-  assign unused = &{1'b0, s9_q};
+  assign unused = &{1'b0, s9_q, coefficient_i, late};
+
+`ifndef SYNTHESIS
+  initial assert (Fours <= 2)
+  else $error("%m: more sums than three stages add");
+`endif
 
 endmodule

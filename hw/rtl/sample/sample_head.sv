@@ -34,6 +34,10 @@ module sample_head
   logic low_zero, range_wrong;
   form_t form_q;
   logic [24:0] minus_low_q;
+  // 24 less the exponent, 0 to 40; the output's coefficients times 2^0 to 2^7, then in eights
+  logic [5:0] shift_q;
+  coefficient_t x0_stream_q, eps_stream_q;
+  logic signed [56:0] x0_part_q, eps_part_q;
 
   assign req_o = left_q != '0;
   assign addr_o = addr_q;
@@ -83,20 +87,24 @@ module sample_head
     if (valid_q) begin
       unique case (number_q)
         4'd0: form_q.x0_state <= entry_q[49:0];
-        4'd1: form_q.x0_stream <= entry_q[49:0];
+        4'd1: x0_stream_q <= entry_q[49:0];
         4'd2: form_q.clip <= entry_q[47:0];
         4'd3: form_q.eps_state <= entry_q[49:0];
-        4'd4: form_q.eps_stream <= entry_q[49:0];
+        4'd4: eps_stream_q <= entry_q[49:0];
         4'd5: form_q.next_state <= entry_q[49:0];
         4'd6: form_q.next_x0 <= entry_q[49:0];
         4'd7: form_q.next_eps <= entry_q[49:0];
         4'd8: form_q.next_previous <= entry_q[49:0];
         4'd9: form_q.next_noise <= entry_q[49:0];
-        4'd10: form_q.shift <= 6'(8'sd24 - exponent);
+        4'd10: shift_q <= 6'(8'sd24 - exponent);
         default: ;
       endcase
     end
-    // long before it is used
+    // long before they are used
+    x0_part_q <= 57'(x0_stream_q) << shift_q[2:0];
+    eps_part_q <= 57'(eps_stream_q) << shift_q[2:0];
+    form_q.x0_stream <= 90'(x0_part_q) << {shift_q[5:3], 3'b0};
+    form_q.eps_stream <= 90'(eps_part_q) << {shift_q[5:3], 3'b0};
     minus_low_q <= {1'b0, ~form_q.clip[23:0]} + 25'd1;
     form_q.minus_clip <= {{1'b1, ~form_q.clip[47:24]} + 25'(minus_low_q[24]), minus_low_q[23:0]};
   end

@@ -1,8 +1,10 @@
 // Normal numbers of one image and purpose, in order from number 0: `noise` of crates/model/src/noise.rs.
 //
-// A number each 2.5 cycles at best (a block of 4 each 10), the first about 65 cycles after `run_i`. Up to Depth numbers are made ahead.
+// A number a cycle, the first about 65 cycles after `run_i`: each ring makes a block of 4 in 10 cycles, and they take turns. Up to
+// Depth numbers are made ahead.
 module sample_noise #(
-  parameter int unsigned Depth = 16
+  parameter int unsigned Rings = 3,
+  parameter int unsigned Depth = 32
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -20,33 +22,47 @@ module sample_noise #(
 
   localparam int unsigned CountWidth = $clog2(Depth + 1);
 
-  logic block_valid, block_taken, number_taken, fifo_ready, made;
-  logic [3:0][31:0] block;
+  localparam int unsigned RingWidth = Rings > 1 ? $clog2(Rings) : 1;
+  logic [Rings-1:0] block_valid, block_taken;
+  logic number_taken, fifo_ready, made, taken_q;
+  logic [Rings-1:0][3:0][31:0] block;
+  logic [RingWidth-1:0] ring_q;  // whose turn it is
   logic [1:0] word_q;
   logic [CountWidth-1:0] places_q, fifo_count;
+  logic [31:0] uniform_q;
   logic signed [31:0] number;
 
-  sample_philox u_philox (
-    .clk_i,
-    .rst_ni,
-    .run_i,
-    .clear_i,
-    .key_i(seed_i),
-    .counter_i({purpose_i, image_i}),
-    .valid_o(block_valid),
-    .ready_i(block_taken),
-    .block_o(block)
-  );
+  for (genvar r = 0; r < Rings; r++) begin : gen_ring
+    sample_philox #(
+      .First(r),
+      .Step(Rings)
+    ) u_philox (
+      .clk_i,
+      .rst_ni,
+      .run_i,
+      .clear_i,
+      .key_i(seed_i),
+      .counter_i({purpose_i, image_i}),
+      .valid_o(block_valid[r]),
+      .ready_i(block_taken[r]),
+      .block_o(block[r])
+    );
+    assign block_taken[r] = number_taken && word_q == 2'd3 && ring_q == RingWidth'(r);
+  end
 
-  assign number_taken = block_valid && places_q != '0;
-  assign block_taken = number_taken && word_q == 2'd3;
+  assign number_taken = block_valid[ring_q] && places_q != '0;
+  always_ff @(posedge clk_i) uniform_q <= block[ring_q][word_q];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
+      ring_q   <= '0;
       word_q   <= '0;
       places_q <= CountWidth'(Depth);
+      taken_q  <= 1'b0;
     end else begin
-      word_q   <= word_q + 2'(number_taken);
+      taken_q <= number_taken;
+      word_q  <= word_q + 2'(number_taken);
+      if (number_taken && word_q == 2'd3) ring_q <= ring_q == RingWidth'(Rings - 1) ? '0 : ring_q + 1'b1;
       places_q <= places_q + CountWidth'(valid_o && ready_i) - CountWidth'(number_taken);
     end
   end
@@ -55,8 +71,8 @@ module sample_noise #(
     .clk_i,
     .rst_ni,
     .clear_i,
-    .valid_i(number_taken),
-    .uniform_i(block[word_q]),
+    .valid_i(taken_q),
+    .uniform_i(uniform_q),
     .valid_o(made),
     .normal_o(number)
   );

@@ -1,17 +1,19 @@
-// Blocks of Philox4x32-10 with counters 0, 1, 2, ... in their lowest word: crates/spec/src/philox.rs.
+// Blocks of Philox4x32-10 with counters First, First + Step, ... in their lowest word: crates/spec/src/philox.rs.
 //
 // A ring of 5 stages, one round a revolution; each stage may hold a block, so that a block comes every 10 cycles, 51 cycles after it was begun.
 // Blocks leave in order through a FIFO of Depth of them, and none is begun that has no place there.
 //
 // Cost: 8 DSPs (two products of 32 x 32 bits a cycle), about 700 registers.
 module sample_philox #(
+  parameter int unsigned First = 0,
+  parameter int unsigned Step = 1,
   parameter int unsigned Depth = 8  // blocks
 ) (
   input logic clk_i,
   input logic rst_ni,
 
   input logic        run_i,  // go on; what follows is stable while it is high
-  input logic        clear_i,  // forget all blocks and begin with 0 again
+  input logic        clear_i,  // forget all blocks and begin with First again
   input logic [63:0] key_i,
   input logic [95:0] counter_i,  // words 1 to 3
 
@@ -66,11 +68,11 @@ module sample_philox #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
       valid_q  <= '0;
-      number_q <= '0;
+      number_q <= First;
       places_q <= CountWidth'(Depth);
     end else begin
       valid_q  <= {valid_q[3:0], again || start};
-      number_q <= number_q + 32'(start);
+      if (start) number_q <= number_q + Step;
       places_q <= places_q + CountWidth'(valid_o && ready_i) - CountWidth'(start);
     end
   end

@@ -82,8 +82,8 @@ impl Default for Timing {
             drain_latency: 20,
             attention_latency: 150,
             sample_latency: 60,
-            noise_latency: 130,
-            sample_value: 5,
+            noise_latency: 60,
+            sample_value: 1,
         }
     }
 }

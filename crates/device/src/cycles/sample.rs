@@ -13,3 +13,9 @@ pub(crate) fn sample(op: &Sample, timing: &Timing, start: u64) -> Cost {
         ..Cost::default()
     }
 }
+
+/// Cycles of a `sample` from its start to its retirement, as [`Simulator`](crate::Simulator) counts them.
+#[must_use]
+pub fn sample_cycles(op: &Sample) -> u64 {
+    sample(op, &Timing::default(), 0).end
+}
