@@ -277,9 +277,12 @@ fn four_ports_give_64_bytes_a_cycle() {
     };
     let weights = rate::<DmaZu9eg>(Space::Weight, 64, 24, board);
     assert!(weights > 54.0, "{weights}");
-    // 4-bit weights come at half, they are written at 64 bytes a cycle
-    let weights = rate::<DmaZu9eg>(Space::Weight4, 64, 24, fast(4));
-    assert!(weights > 30.0, "{weights}");
+    // 4-bit weights too: 128 bytes of the weight memory a cycle
+    let weights = rate::<DmaZu9eg>(Space::Weight4, 128, 24, fast(4));
+    assert!(weights > 61.0, "{weights}");
+    // a word of the small build is no longer than what comes in a cycle
+    let small = rate::<DmaSmall>(Space::Weight4, 128, 24, fast(1));
+    assert!(small > 15.2, "{small}");
     let stream = rate::<DmaZu9eg>(Space::Stream, 512, 4, fast(4));
     assert!(stream > 50.0, "{stream}");
 }

@@ -1,7 +1,7 @@
 // Takes the lines of the read ports in order and writes them into the on-chip memories.
 //
-// A line of 64 bytes is cut into pieces: a weight memory's word, or 64 bytes of it; a parameter entry; a stream word; a state
-// word. One piece a cycle: 64 bytes of weights, 8 of parameters.
+// A line of 64 bytes is cut into pieces: a weight memory's word, or 64 bytes of it, of 4-bit weights 128; a parameter entry; a stream
+// word; a state word. One piece a cycle, so weights of either kind come as fast as the bus gives them, where a word is that long.
 module dma_scatter
   import diffuser_isa_pkg::*;
   import diffuser_pkg::*;
@@ -54,6 +54,9 @@ module dma_scatter
   localparam int unsigned WordBytes = O * I;
   localparam int unsigned PieceBytes = WordBytes < LineBytes ? WordBytes : LineBytes;
   localparam int unsigned WordPieces = WordBytes / PieceBytes;
+  // the same of 4-bit weights, in bytes of the weight memory
+  localparam int unsigned Piece4Bytes = WordBytes < 2 * LineBytes ? WordBytes : 2 * LineBytes;
+  localparam int unsigned Word4Pieces = WordBytes / Piece4Bytes;
   localparam int unsigned SubWidth = WordPieces > 1 ? $clog2(WordPieces) : 1;
   localparam int unsigned LeftWidth = 24 + $clog2(WordPieces);
   localparam int unsigned PortWidth = ReadPorts > 1 ? $clog2(ReadPorts) : 1;
@@ -63,7 +66,7 @@ module dma_scatter
   // verilator lint_on UNUSEDSIGNAL
   logic next_valid, unused_ready;
   logic [$clog2(Depth+1)-1:0] unused_count;
-  logic active_q, weights_q;
+  logic active_q, weights_q, word_end;
   space_e space_q;
   error_e code_q;
   logic failed_q;
@@ -98,6 +101,7 @@ module dma_scatter
   logic take, consume, out_ready, out_valid;
 
   assign begin_job = !active_q;
+  assign word_end = sub_q == (space_q == SpaceWeight4 ? SubWidth'(Word4Pieces - 1) : SubWidth'(WordPieces - 1));
   assign consume = held_q && out_ready;
   assign take = active_q && !none_q && line_valid_i[port_q]
       && (!held_q || (out_ready && pieces_q == '0 && !last_q));
@@ -109,7 +113,7 @@ module dma_scatter
   function automatic logic [3:0] pieces(space_e space);
     unique case (space)
       SpaceWeight: return 4'(LineBytes / PieceBytes - 1);
-      SpaceWeight4: return 4'(2 * LineBytes / PieceBytes - 1);
+      SpaceWeight4: return 4'(2 * LineBytes / Piece4Bytes - 1);
       SpaceParam: return 4'd7;
       SpaceStream: return 4'(LineBytes / (2 * O) - 1);
       default: return 4'd3;
@@ -123,7 +127,7 @@ module dma_scatter
     end else if (consume) begin
       unique case (space_q)
         SpaceWeight: line_q <= line_q >> (PieceBytes < LineBytes ? 8 * PieceBytes : 0);
-        SpaceWeight4: line_q <= line_q >> (4 * PieceBytes);
+        SpaceWeight4: line_q <= line_q >> (Piece4Bytes < 2 * LineBytes ? 4 * Piece4Bytes : 0);
         SpaceParam: line_q <= line_q >> 64;
         SpaceStream: line_q <= line_q >> (2 * O < LineBytes ? 16 * O : 0);
         default: line_q <= line_q >> 128;
@@ -138,18 +142,21 @@ module dma_scatter
       address_q <= next.address;
       sub_q <= '0;
       none_q <= next.code != ErrorNone;
-      last_q <= next.code == ErrorNone && next.words == 24'd1
-          && (WordPieces == 1 || !(next.space == SpaceWeight || next.space == SpaceWeight4));
-      if (next.space == SpaceWeight || next.space == SpaceWeight4) left_q <= LeftWidth'(next.words) << $clog2(WordPieces);
-      else left_q <= LeftWidth'(next.words);
+      last_q <= next.code == ErrorNone && next.words == 24'd1 && (WordPieces == 1 || next.space != SpaceWeight)
+          && (Word4Pieces == 1 || next.space != SpaceWeight4);
+      unique case (next.space)
+        SpaceWeight: left_q <= LeftWidth'(next.words) << $clog2(WordPieces);
+        SpaceWeight4: left_q <= LeftWidth'(next.words) << $clog2(Word4Pieces);
+        default: left_q <= LeftWidth'(next.words);
+      endcase
     end else begin
       if (take && line_error_i[port_q]) failed_q <= 1'b1;
       if (consume) begin
         left_q <= left_q - 1'b1;
         last_q <= left_q == LeftWidth'(2);
         none_q <= last_q;
-        if (weights_q && WordPieces > 1) sub_q <= sub_q + 1'b1;
-        if (!weights_q || sub_q == SubWidth'(WordPieces - 1)) address_q <= address_q + 1'b1;
+        if (weights_q) sub_q <= word_end ? '0 : sub_q + 1'b1;
+        if (!weights_q || word_end) address_q <= address_q + 1'b1;
       end
     end
   end
@@ -181,17 +188,14 @@ module dma_scatter
   } write_t;
   write_t in, out;
   logic granted;
-  logic [8*PieceBytes-1:0] wide;
+  logic [Piece4Bytes-1:0][7:0] wide;
   logic [1:0] unused_writes;
 
-  // 4-bit weights, the lower half of a byte first.
-  for (genvar i = 0; i < PieceBytes; i++) begin : gen_wide
-    assign wide[8*i+:8] = 8'(signed'(line_q[4*i+:4]));
-  end
+  assign in = '{space: space_q, address: address_q, sub: sub_q, data: line_q};
 
-  always_comb begin
-    in = '{space: space_q, address: address_q, sub: sub_q, data: line_q};
-    if (space_q == SpaceWeight4) in.data[8*PieceBytes-1:0] = wide;
+  // 4-bit weights, the lower half of a byte first. They are made bytes here, in the memory's multiplexer, not in front of the two places.
+  for (genvar i = 0; i < Piece4Bytes; i++) begin : gen_wide
+    assign wide[i] = 8'(signed'(out.data[4*i+:4]));
   end
 
   fifo #(
@@ -216,9 +220,16 @@ module dma_scatter
 
   assign weight_we_o = out_valid && (out.space == SpaceWeight || out.space == SpaceWeight4);
   assign weight_waddr_o = out.address;
-  assign weight_wdata_o = {WordPieces{out.data[8*PieceBytes-1:0]}};
-  for (genvar s = 0; s < WordPieces; s++) begin : gen_strobe
-    assign weight_wstrb_o[s*PieceBytes+:PieceBytes] = {PieceBytes{out.sub == SubWidth'(s)}};
+  always_comb begin
+    for (int unsigned b = 0; b < WordBytes; b++) begin
+      if (out.space == SpaceWeight4) begin
+        weight_wdata_o[b] = wide[b%Piece4Bytes];
+        weight_wstrb_o[b] = out.sub == SubWidth'(b / Piece4Bytes);
+      end else begin
+        weight_wdata_o[b] = out.data[8*(b%PieceBytes)+:8];
+        weight_wstrb_o[b] = out.sub == SubWidth'(b / PieceBytes);
+      end
+    end
   end
   assign param_we_o = out_valid && out.space == SpaceParam;
   assign param_waddr_o = out.address[EntryWidth-1:0];

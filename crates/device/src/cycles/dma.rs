@@ -19,10 +19,11 @@ pub(crate) struct BusTime {
 }
 
 /// Cycles that `words` words of a space take at their memory: one a cycle, but a weight word as
-/// many as the bus would take for 8-bit weights, and a pixel one for each of its channels.
+/// many as its bytes take on the bus, and a pixel one for each of its channels.
 fn memory_cycles(space: Space, words: u32, shape: Shape, timing: &Timing) -> u64 {
     let word = match space {
-        Space::Weight | Space::Weight4 => (shape.weight_bytes() as u64).div_ceil(timing.dma_bytes),
+        Space::Weight => (shape.weight_bytes() as u64).div_ceil(timing.dma_bytes),
+        Space::Weight4 => (shape.weight_bytes() as u64).div_ceil(2 * timing.dma_bytes),
         Space::Param | Space::Stream | Space::State => 1,
         Space::Pixel => 4,
     };
@@ -92,7 +93,16 @@ mod tests {
     #[test]
     fn the_bus_or_the_memory_decides() {
         assert_eq!(busy(Space::Weight, 10), 80);
-        assert_eq!(busy(Space::Weight4, 10), 80, "half of the bytes");
+        assert_eq!(busy(Space::Weight4, 10), 40, "half of the bytes");
+        // a word a cycle, not two
+        let op = Load {
+            space: Space::Weight4 as u32,
+            words: 10,
+            ..Load::default()
+        };
+        let mut bus = BusTime::default();
+        let small = load(&op, Shape::SMALL, &Timing::default(), 0, &mut bus);
+        assert_eq!(small.busy, 10);
         assert_eq!(busy(Space::Param, 10), 10);
         assert_eq!(busy(Space::Stream, 10), 10);
         assert_eq!(busy(Space::State, 10), 10);
