@@ -10,6 +10,12 @@ there, and takes those that are there already. --rtl names files with the output
 
     DIFFUSER_TOPS=core_small cargo test -p diffuser-cosim --features verilator --test core networks -- --nocapture --test-threads 1
 
+--steps names files that
+
+    DIFFUSER_TOPS=core_zu9eg cargo run -p diffuser-cosim --features verilator --example full_step -- cifar10 one > one.json
+
+and the like wrote: full steps of networks on the RTL of the ZU9EG.
+
 --check changes nothing and fails where a file is not what it would be.
 """
 
@@ -31,8 +37,8 @@ CLOCK = 200e6  # the clock that is aimed at
 P, O, I = 8, 32, 16
 PEAK = P * O * I
 # of the cycle model (crates/device/src/cycles): prep until its first group and after its last, array until its first product,
-# until a group's sums, from a drained pixel to its word
-PREP_LATENCY, ARRAY_START, MAC_LATENCY, DRAIN_LATENCY = 45, 20 + O, 17, 20
+# until a group's sums
+PREP_LATENCY, ARRAY_START, MAC_LATENCY = 45, 20, 17
 
 # AMD DS891, XCZU9EG
 DEVICE = {"lut": ("LUT", 274_080), "ff": ("FF", 548_160), "dsp": ("DSP", 2520), "bram36": ("BRAM36", 912)}
@@ -56,9 +62,7 @@ PARTS = ["busy", "weight", "operand", "bank", "drain"]
 
 def issued(span: dict) -> int:
     """When the array could go on behind a descriptor: with a stream's last product, else with its retirement."""
-    if span["operation"] != "conv" or span["dest"] != 0:
-        return span["end"]
-    return span["end"] - (MAC_LATENCY + P + DRAIN_LATENCY + (O if span["sums"] else 0))
+    return span["issued"]
 
 
 def array_cycles(run: dict) -> dict[int, dict]:
@@ -349,6 +353,74 @@ def rtl_table(files: list[Path]) -> str:
     return "\n".join(lines)
 
 
+RTL_PARTS = ["busy", "weight", "operand", "bank", "drain", "bubble"]
+
+
+def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
+    """What full_step wrote, and what each is called; parts add up to the cycles, layers to the step."""
+    runs = []
+    for file in files:
+        run = json.loads(file.read_text())
+        words = run["arguments"]
+        name = "35.7 M U-Net" if "cifar10" in words else "shipped model"
+        if "cifar10" in words:
+            name += ", one plane" if "one" in words else ", two planes"
+        name += ", phases" if "phases" in words else ""
+        name += ", 4-bit weights" if "four" in words else ""
+        assert run["shape"] == [P, O, I], file
+        for side in ["rtl", "model"]:
+            step = run["step"][side]
+            for part in [step, *(layer[side] for layer in run["layers"])]:
+                assert sum(part[p] for p in RTL_PARTS) == part["cycles"], f"{file}: parts of {part}"
+            for part in ["cycles", *RTL_PARTS]:
+                assert sum(layer[side][part] for layer in run["layers"]) == step[part], f"{file}: layers, {part}"
+        assert all(layer["rtl"]["busy"] == layer["model"]["busy"] for layer in run["layers"]), f"{file}: products"
+        runs.append((name, run))
+    return runs
+
+
+def more(found: int, wanted: int) -> str:
+    return f"{100 * (found / wanted - 1):+.1f} %" if wanted else ""
+
+
+def steps_table(runs: list[tuple[str, dict]]) -> str:
+    """A step of each run by the RTL's counters."""
+    heads = ["cycles", "model", "ms at 200 MHz", "% of peak", "products", "further products", "DDR", "operand", "bank", "drain", "bubble"]
+    lines = ["| one step on the RTL of | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    for name, run in runs:
+        rtl, model = run["step"]["rtl"], run["step"]["model"]
+        cycles = rtl["cycles"]
+        needed = math.ceil(run["macs"] / PEAK)
+        cells = [
+            f"{cycles:,}",
+            f"{model['cycles']:,} ({more(model['cycles'], cycles)})",
+            f"{1e3 * cycles / CLOCK:.2f}",
+            f"{100 * run['macs'] / PEAK / cycles:.1f}",
+            f"{needed:,}",
+            f"{rtl['busy'] - needed:,}",
+            *(f"{rtl[part]:,}" for part in RTL_PARTS[1:]),
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def steps_layers(runs: list[tuple[str, dict]]) -> str:
+    """The layers of each run, RTL beside model."""
+    text = ""
+    for name, run in runs:
+        text += f"## On the RTL: {name}\n\n"
+        text += "| layer | M MAC | cycles | model | | multiply | DDR | operand | bank | drain | bubble | % of peak |\n| --- |" + " --- |" * 11 + "\n"
+        whole = {"name": "all", "macs": run["macs"], "rtl": run["step"]["rtl"], "model": run["step"]["model"]}
+        for layer in [*run["layers"], whole]:
+            rtl, cycles = layer["rtl"], layer["rtl"]["cycles"]
+            label = "all" if layer is whole else f"`{layer['name']}`"
+            used = f"{100 * layer['macs'] / PEAK / cycles:.1f}" if cycles else ""
+            numbers = [f"{cycles:,}", f"{layer['model']['cycles']:,}", more(layer["model"]["cycles"], cycles), *(f"{rtl[part]:,}" for part in RTL_PARTS), used]
+            text += f"| {label} | {layer['macs'] / 1e6:,.1f} | " + " | ".join(numbers) + " |\n"
+        text += "\n"
+    return text.rstrip()
+
+
 def comparison_table(runs: dict) -> str:
     run = runs["cifar10"]
     cycles = step_counters(run)["cycles"]
@@ -508,8 +580,8 @@ def replaced(text: str, name: str, table: str) -> str:
 
 LAYERS_HEAD = """# Cycles of each layer
 
-Of one step on the ZU9EG build, batch 1, from the simulator's cycle model, not from RTL. Made by `python3 scripts/accelerator_tables.py`; what the columns mean stands in
-[accelerator.md](accelerator.md).
+Of one step on the ZU9EG build, batch 1: first from the counters of the RTL in simulation, beside the simulator's cycle model, then from the model alone. Made by
+`python3 scripts/accelerator_tables.py`; what the columns mean stands in [accelerator.md](accelerator.md).
 """
 
 
@@ -518,6 +590,7 @@ def main() -> None:
     parser.add_argument("--traces", type=Path)
     parser.add_argument("--synthesis", type=Path, nargs="+", help="report.json of hw/synth/synth.py; without it that table stays")
     parser.add_argument("--rtl", type=Path, nargs="+", help="what tests of crates/cosim/tests/core printed; without it that table stays")
+    parser.add_argument("--steps", type=Path, nargs="+", help="what example full_step of crates/cosim wrote; without it those tables stay")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -535,7 +608,14 @@ def main() -> None:
         page = replaced(page, "resources", resource_table(arguments.synthesis))
     if arguments.rtl:
         page = replaced(page, "rtl", rtl_table(arguments.rtl))
-    layers = LAYERS_HEAD
+    begin, end = "<!-- steps on the RTL -->\n", "\n<!-- end of steps -->\n"
+    if arguments.steps:
+        steps = steps_of(arguments.steps)
+        page = replaced(page, "steps", steps_table(steps))
+        measured = steps_layers(steps)
+    else:
+        measured = LAYERS.read_text().partition(begin)[2].partition(end)[0]
+    layers = f"{LAYERS_HEAD}\n{begin}{measured}{end}"
     for model, name in [("cifar10", "35.7 M U-Net of CIFAR-10, random weights"), ("shipped", "Shipped model")]:
         layers += f"\n## {name}\n\n{layer_table(runs[model])}\n"
     files = {PAGE: page, LAYERS: layers, TIMELINE: timeline(runs["shipped"], "down_blocks.2.resnets.0.", 1)}

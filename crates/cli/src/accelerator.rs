@@ -1,11 +1,13 @@
-//! The accelerator: models compiled for it, and images made on its simulator.
+//! The accelerator: models compiled for it, and images made on its simulator or on its RTL.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use diffuser_compiler::{CompileError, Compiled, Source, Stage, Target, compile, stage};
-use diffuser_device::host::{Driver, Job};
-use diffuser_device::{Options, Shape, Simulator, Sizes, Span, layers};
+use diffuser_device as device;
+use diffuser_device::host::{Driver, Job, register};
+use diffuser_device::{DeviceError, Options, Shape, Simulator, Sizes, Span, layers};
 use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::sampling::SamplerOptions;
 use diffuser_model::step::StepParams;
@@ -28,6 +30,8 @@ pub enum Device {
     Cpu,
     /// The simulator of an accelerator.
     Simulator(Target),
+    /// The RTL of an accelerator, where this was built with the feature `rtl`.
+    Rtl(Target),
 }
 
 /// Cycles that no program takes.
@@ -294,8 +298,8 @@ pub(crate) fn stage_text(
     stage(&source, target, which).map_err(compile_error)
 }
 
-/// A simulator that has run a job to its end.
-fn simulate(target: &Target, job: &Job, options: Options) -> Result<Driver<Simulator>> {
+/// A simulator.
+fn simulator(target: &Target, options: Options) -> Simulator {
     let shape = Shape {
         pixels: target.shape.pixels,
         outputs: target.shape.outputs,
@@ -309,8 +313,14 @@ fn simulate(target: &Target, job: &Job, options: Options) -> Result<Driver<Simul
         affine: target.affine,
         sums: target.sums,
         state: target.state,
+        keys: target.keys,
     };
-    let simulator = Simulator::new(shape, sizes, options);
+    Simulator::new(shape, sizes, options)
+}
+
+/// A simulator that has run a job to its end.
+fn simulate(target: &Target, job: &Job, options: Options) -> Result<Driver<Simulator>> {
+    let simulator = simulator(target, options);
     let mut driver = Driver::new(simulator).map_err(Error::model)?;
     driver.load(job).map_err(Error::model)?;
     if let Err(error) = driver.run(ENDLESS) {
@@ -321,16 +331,117 @@ fn simulate(target: &Target, job: &Job, options: Options) -> Result<Driver<Simul
     Ok(driver)
 }
 
-/// Makes all images on the simulator, each by a run of its own.
+/// A device with room for a job, and what it is called.
+fn open(device: Device, job: &Job) -> Result<(Box<dyn device::Device>, &'static str)> {
+    match device {
+        Device::Cpu => unreachable!("the engine makes these"),
+        Device::Simulator(target) => {
+            let simulator = simulator(&target, Options::default());
+            Ok((Box::new(simulator), "simulator"))
+        }
+        Device::Rtl(target) => Ok((rtl(&target, job)?, "rtl")),
+    }
+}
+
+#[cfg(feature = "rtl")]
+fn rtl(target: &Target, job: &Job) -> Result<Box<dyn device::Device>> {
+    let bytes = job.program.len() + job.data.len() + job.records.len();
+    // each part begins at a page
+    let bytes = (bytes + 4 * 4096).next_multiple_of(4096);
+    let name = target.name;
+    diffuser_cosim::cores::open(name, bytes).ok_or_else(|| {
+        Error::setting(format!(
+            "--device rtl: the RTL's build {name} is not in this program: build it with DIFFUSER_TOPS=core_{name}"
+        ))
+    })
+}
+
+#[cfg(not(feature = "rtl"))]
+fn rtl(_: &Target, _: &Job) -> Result<Box<dyn device::Device>> {
+    Err(Error::setting(
+        "--device rtl: this program has no RTL in it; `cargo build --release --features rtl` builds one that has \
+         (it needs Verilator 5.48 and a C++ compiler)",
+    ))
+}
+
+/// Cycles from one look at a device's step to the next.
+const LOOK: u64 = 1 << 16;
+
+/// A device that tells of each step that it has done.
+struct Watched<'a> {
+    device: Box<dyn device::Device>,
+    counter: &'a Counter<'a>,
+    told: u32,
+}
+
+impl Watched<'_> {
+    fn tell(&mut self, done: u32) {
+        for _ in self.told..done {
+            self.counter.count();
+        }
+        self.told = self.told.max(done);
+    }
+}
+
+impl device::Device for Watched<'_> {
+    fn read_register(&mut self, offset: u32) -> std::result::Result<u32, DeviceError> {
+        self.device.read_register(offset)
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> std::result::Result<(), DeviceError> {
+        self.device.write_register(offset, value)
+    }
+
+    fn memory(&self) -> Range<u64> {
+        self.device.memory()
+    }
+
+    fn read_memory(
+        &mut self,
+        address: u64,
+        bytes: &mut [u8],
+    ) -> std::result::Result<(), DeviceError> {
+        self.device.read_memory(address, bytes)
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> std::result::Result<(), DeviceError> {
+        self.device.write_memory(address, bytes)
+    }
+
+    fn wait(&mut self, cycles: u64) -> std::result::Result<bool, DeviceError> {
+        let mut left = cycles;
+        while left > 0 {
+            let part = left.min(LOOK);
+            left -= part;
+            if self.device.wait(part)? {
+                return Ok(true);
+            }
+            let step = self.device.read_register(register::STEP)?;
+            self.tell(step);
+        }
+        Ok(false)
+    }
+
+    fn reset(&mut self) -> std::result::Result<(), DeviceError> {
+        self.device.reset()
+    }
+}
+
+/// Makes all images on the simulator or the RTL, each by a run of its own.
 pub(crate) fn generate(
     generator: &Generator<'_>,
     model: &Model,
-    target: &Target,
+    device: Device,
     run: Run,
     begun: Instant,
     progress: &dyn Progress,
 ) -> Result<Generated> {
-    let program = Program::new(model, target, &run, run.classes[0])?;
+    let (Device::Simulator(target) | Device::Rtl(target)) = device else {
+        unreachable!("the engine makes these");
+    };
+    // a device that is not there is told of before the work
+    let (_, kernel) = open(device, &Job::default())?;
+    let program = Program::new(model, &target, &run, run.classes[0])?;
     let compiled = &program.compiled;
     let sampling = coefficients(&run)?;
     let records = run.crew.map(&run.classes, |&class| {
@@ -344,7 +455,6 @@ pub(crate) fn generate(
     let begun = Instant::now();
     let [height, width, channels] = compiled.image;
     let counter = Counter::new(progress, run.jobs.len() * run.plan.len());
-    let options = Options::default();
     let made = run.crew.map(&run.jobs, |image| {
         let start = match generator.latent(image.stream.index) {
             Some(values) => state_from_real(&values)?,
@@ -367,16 +477,24 @@ pub(crate) fn generate(
             seed: image.stream.seed,
             image: image.stream.index,
         };
-        let mut driver = simulate(target, &job, options)?;
+        let (device, _) = open(device, &job)?;
+        let watched = Watched {
+            device,
+            counter: &counter,
+            told: 0,
+        };
+        let mut driver = Driver::new(watched).map_err(Error::model)?;
+        driver.load(&job).map_err(Error::model)?;
+        driver
+            .run(ENDLESS)
+            .map_err(|e| Error::model(format!("the {kernel}: {e}")))?;
+        driver.device_mut().tell(job.steps);
         let mut pixels = vec![0; 4 * height * width];
         let offset = compiled.layout.pixels_out as u64;
         driver
             .read_data(offset, &mut pixels)
             .map_err(Error::model)?;
-        for _ in 0..run.plan.len() {
-            counter.count();
-        }
-        let cycles = driver.device().counters().cycles;
+        let cycles = driver.counters().map_err(Error::model)?.cycles;
         Ok((compiled.pixels_of(&pixels), cycles))
     })?;
     let cycles = made.iter().map(|(_, cycles)| cycles).sum();
@@ -388,7 +506,7 @@ pub(crate) fn generate(
         classes: run.jobs.iter().map(|j| j.class).collect(),
         options: run.options,
         timesteps: program.timesteps,
-        kernel: "simulator",
+        kernel,
         threads: run.crew.threads(),
         cycles: Some(cycles),
         setup_time,

@@ -243,10 +243,10 @@ impl<'a> Generator<'a> {
         self.check_viewable()?;
         let begun = Instant::now();
         match (self.source, self.device) {
-            (Source::Integer(model), Device::Simulator(target)) => {
-                accelerator::generate(self, model, &target, run, begun, progress)
+            (Source::Integer(model), device @ (Device::Simulator(_) | Device::Rtl(_))) => {
+                accelerator::generate(self, model, device, run, begun, progress)
             }
-            (Source::Float(_), Device::Simulator(_)) => Err(Error::setting(
+            (Source::Float(_), Device::Simulator(_) | Device::Rtl(_)) => Err(Error::setting(
                 "the accelerator has integers only: expected a quantised model",
             )),
             (Source::Integer(model), Device::Cpu) => {

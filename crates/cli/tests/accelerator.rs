@@ -51,6 +51,35 @@ fn the_embedded_model_on_the_simulator() {
     assert_eq!(run("sim")["sha256"], run("cpu")["sha256"]);
 }
 
+#[cfg(feature = "rtl")]
+#[test]
+fn the_rtl_makes_the_same_images_of_the_embedded_model() {
+    let s = Sandbox::new();
+    let run = |device: &str| {
+        s.json(&format!(
+            "generate --steps 2 --count 1 --seed 3 --device {device} --json -o {device}.png"
+        ))
+    };
+    let (cpu, rtl) = (run("cpu"), run("rtl"));
+    assert_eq!(rtl["sha256"], cpu["sha256"]);
+    assert_eq!(rtl["kernel"], json!("rtl"));
+    assert!(fs::read(s.path("rtl.png")).unwrap() == fs::read(s.path("cpu.png")).unwrap());
+    let other = s.run("generate --steps 2 --device rtl --target zu9eg -o other.png");
+    assert_eq!(other.code, Some(2));
+    assert!(other.stderr.contains("core_zu9eg"), "{}", other.stderr);
+}
+
+#[cfg(not(feature = "rtl"))]
+#[test]
+fn a_program_without_rtl_says_how_to_build_one() {
+    let s = Sandbox::new();
+    let ran = s.run("generate --steps 2 --device rtl -o no.png");
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--features rtl"), "{}", ran.stderr);
+    assert!(!s.path("no.png").exists());
+}
+
 #[test]
 fn the_simulator_starts_from_latents() {
     let s = sandbox();

@@ -3,8 +3,8 @@
 //!
 //! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
 //! says how many percent of the streams become operands of two planes (100, as the quantiser's default
-//! method makes them); with `phases`, upsampling convolutions run in phases, and with `list` the program is
-//! printed too.
+//! method makes them; 0 as `dynamic-step-8bit`); with `phases`, upsampling convolutions run in phases, with `four`
+//! weights have 4 bits, and with `list` the program is printed too.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -24,7 +24,7 @@ fn main() {
     let given = |name: &str| arguments.iter().any(|a| a == name);
     let listed = given("list");
     let kind = Kind {
-        four: false,
+        four: usize::from(given("four")),
         planes: arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(100),
         rewrites: if given("phases") {
             Rewrites::PHASES

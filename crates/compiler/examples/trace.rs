@@ -31,7 +31,7 @@ fn model(name: &str) -> QuantisedModel {
     match name {
         "cifar10" => {
             let kind = Kind {
-                four: false,
+                four: 0,
                 planes: 100,
                 rewrites: Rewrites::NONE,
             };
@@ -82,7 +82,7 @@ fn details(descriptor: &Descriptor) -> String {
 
 fn span(span: &Span, program: &[Descriptor]) -> String {
     format!(
-        r#"{{"index": {}, "step": {}, "tag": {}, "operation": "{}", "unit": "{}", "start": {}, "end": {}, "busy": {}, "weight": {}, "operand": {}, "bank": {}, "drain": {}{}}}"#,
+        r#"{{"index": {}, "step": {}, "tag": {}, "operation": "{}", "unit": "{}", "start": {}, "end": {}, "issued": {}, "busy": {}, "weight": {}, "operand": {}, "bank": {}, "drain": {}{}}}"#,
         span.index,
         span.step,
         span.tag,
@@ -90,6 +90,7 @@ fn span(span: &Span, program: &[Descriptor]) -> String {
         span.unit.name(),
         span.start,
         span.end,
+        span.issued,
         span.busy,
         span.stall_weight,
         span.stall_operand,

@@ -16,7 +16,7 @@ fn stages_of_a_small_network() {
         "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 4, "attention_head_dim": null, "downsample_padding": 0}"#;
     let kind = Kind {
-        four: false,
+        four: 0,
         planes: 0,
         rewrites: Rewrites::NONE,
     };

@@ -55,7 +55,8 @@ fn main() -> Result<()> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let trace = env::var("DIFFUSER_TRACE").is_ok_and(|v| v != "0" && !v.is_empty());
-    let wanted = env::var("DIFFUSER_TOPS").ok();
+    let core = env::var_os("CARGO_FEATURE_CORE").map(|_| "core_small".to_owned());
+    let wanted = env::var("DIFFUSER_TOPS").ok().or(core);
     let verilator = Verilator::find(&root, trace)?;
     let mut source = String::new();
     // beside the package's own folder, which differs between `cargo test` and `cargo clippy`

@@ -1,11 +1,35 @@
 //! The builds of `diffuser_core` as [`Core`]s.
 
-use diffuser_device::Memory;
+use diffuser_device::{Device, Memory};
 
 use crate::bench::{LiteResponse, get_bits};
 use crate::lockstep::Look;
-use crate::memory::{ReadRequest, WriteRequest};
-use crate::rtl::{Core, DATA_PORTS, Inputs, Outputs};
+use crate::memory::{Ddr, DdrConfig, ReadRequest, WriteRequest};
+use crate::rtl::{Core, DATA_PORTS, Inputs, Outputs, Rtl};
+
+/// A core of the build `name` (a compiler's `Target`) as a device with `bytes` of DDR, a multiple of 64; nothing where that build is not in here.
+///
+/// # Panics
+///
+/// Where `bytes` is not a multiple of 64.
+#[must_use]
+pub fn open(name: &str, bytes: usize) -> Option<Box<dyn Device>> {
+    let config = DdrConfig {
+        read_ports: DATA_PORTS + 1,
+        ..DdrConfig::default()
+    };
+    let ddr = Ddr::new(config, BASE, bytes);
+    match name {
+        #[cfg(top_core_small)]
+        "small" => Some(Box::new(Rtl::new(crate::tops::CoreSmall::new(), ddr, 1))),
+        #[cfg(top_core_zu9eg)]
+        "zu9eg" => Some(Box::new(Rtl::new(crate::tops::CoreZu9eg::new(), ddr, 1))),
+        _ => None,
+    }
+}
+
+/// First address of the DDR: above 32 bits.
+const BASE: u64 = 0x8_0000_0000;
 
 /// Implements [`Core`] for a top made of `diffuser_core`.
 macro_rules! core {
@@ -103,6 +127,7 @@ macro_rules! core {
                     },
                     interrupt: self.irq_o(),
                     retired: self.retired_o(),
+                    counted: self.counted_o(),
                 }
             }
         }

@@ -6,9 +6,10 @@
 //!
 //! See `README.md` of this crate for how a top is added.
 
+pub mod activity;
 pub mod bench;
 #[cfg(any(top_core_small, top_core_zu9eg))]
-mod cores;
+pub mod cores;
 #[cfg(feature = "verilator")]
 mod ffi;
 pub mod lockstep;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use diffuser_device::{BusError, Device, DeviceError};
 
+use crate::activity::{Activity, Quota};
 use crate::bench::{LiteMaster, LiteRequest, LiteResponse};
 use crate::lockstep::{Lockstep, Look};
 use crate::memory::{Ddr, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
@@ -35,6 +36,8 @@ pub struct Outputs {
     pub interrupt: bool,
     /// A bit for each unit that retires a descriptor.
     pub retired: u8,
+    /// A bit for each counter that counts, as [`Activity`] takes them.
+    pub counted: u8,
 }
 
 /// A build of the accelerator as a model.
@@ -59,6 +62,7 @@ pub struct Rtl<C> {
     cycles: u64,
     retired: [u64; UNITS],
     lockstep: Option<Lockstep>,
+    activity: Option<Activity>,
 }
 
 impl<C: Core> Rtl<C> {
@@ -84,6 +88,7 @@ impl<C: Core> Rtl<C> {
             cycles: 0,
             retired: [0; UNITS],
             lockstep: None,
+            activity: None,
         };
         rtl.pulse_reset();
         rtl
@@ -107,6 +112,16 @@ impl<C: Core> Rtl<C> {
     /// What was followed, and how far it came.
     pub fn lockstep(&self) -> Option<&Lockstep> {
         self.lockstep.as_ref()
+    }
+
+    /// Splits the array's cycles from here on, by what each of its descriptors is to multiply.
+    pub fn split(&mut self, quotas: Vec<Quota>) {
+        self.activity = Some(Activity::new(quotas));
+    }
+
+    /// What was split.
+    pub fn activity(&self) -> Option<&Activity> {
+        self.activity.as_ref()
     }
 
     /// The model.
@@ -174,6 +189,9 @@ impl<C: Core> Rtl<C> {
         self.cycles += 1;
         for (u, retired) in self.retired.iter_mut().enumerate() {
             *retired += u64::from(self.outputs.retired >> u & 1);
+        }
+        if let Some(activity) = &mut self.activity {
+            activity.cycle(self.outputs.counted, self.outputs.retired);
         }
         if let Some(lockstep) = &mut self.lockstep {
             let compared = lockstep.cycle(self.outputs.retired, &self.core);

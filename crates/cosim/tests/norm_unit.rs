@@ -18,6 +18,7 @@ const SIZES: Sizes = Sizes {
     affine: 1 << 11,
     sums: 1 << 12,
     state: 1,
+    keys: 0,
 };
 
 /// A run of the unit on the memories.

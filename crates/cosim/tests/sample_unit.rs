@@ -15,6 +15,7 @@ const SIZES: Sizes = Sizes {
     affine: 1,
     sums: 1,
     state: 256,
+    keys: 0,
 };
 
 /// Largest magnitude of a coefficient.

@@ -60,3 +60,33 @@ pub trait Device {
     /// When the device does not answer.
     fn reset(&mut self) -> Result<(), DeviceError>;
 }
+
+impl<D: Device + ?Sized> Device for Box<D> {
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        (**self).read_register(offset)
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        (**self).write_register(offset, value)
+    }
+
+    fn memory(&self) -> Range<u64> {
+        (**self).memory()
+    }
+
+    fn read_memory(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        (**self).read_memory(address, bytes)
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        (**self).write_memory(address, bytes)
+    }
+
+    fn wait(&mut self, cycles: u64) -> Result<bool, DeviceError> {
+        (**self).wait(cycles)
+    }
+
+    fn reset(&mut self) -> Result<(), DeviceError> {
+        (**self).reset()
+    }
+}

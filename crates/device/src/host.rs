@@ -12,7 +12,8 @@
 //! # }
 //! ```
 
-use diffuser_isa::generated::{DESCRIPTOR_WORDS, register};
+use diffuser_isa::generated::DESCRIPTOR_WORDS;
+pub use diffuser_isa::generated::register;
 use diffuser_isa::{ErrorCode, Unit};
 
 use crate::device::{Device, DeviceError};

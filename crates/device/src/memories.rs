@@ -70,6 +70,8 @@ pub struct Sizes {
     pub sums: usize,
     /// Pixels.
     pub state: usize,
+    /// Keys that an attention may have: the array has room for so many logits of a query.
+    pub keys: usize,
 }
 
 impl Sizes {
@@ -82,6 +84,7 @@ impl Sizes {
         affine: 1024,
         sums: 2048,
         state: 1024,
+        keys: 1024,
     };
 
     /// For the ZU9EG, with [`Shape::ZU9EG`].
@@ -93,6 +96,7 @@ impl Sizes {
         affine: 2048,
         sums: 4096,
         state: 4096,
+        keys: 256,
     };
 
     /// Words of `memory`.

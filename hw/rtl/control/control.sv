@@ -71,7 +71,10 @@ module control
   input logic       stall_operand_i,  // the running `conv` waits for the `prep` it is chained to
   input logic       stall_bank_i,
   input logic       stall_store_i,
-  input logic [2:0] dma_read_beats_i
+  input logic [2:0] dma_read_beats_i,
+
+  // for traces: what counts in this cycle, in the order of the registers CYCLES, ARRAY_BUSY, STALL_WEIGHT, _OPERAND, _BANK, _STORE
+  output logic [5:0] counted_o
 );
 
   typedef enum logic [2:0] {
@@ -131,6 +134,7 @@ module control
   );
 
   assign settings_o = settings;
+  assign counted_o = {stall_store_i, stall_bank_i, stall_operand_q, stall_weight_q, array_busy_i, busy_q};
   always_ff @(posedge clk_i) read_beats_q <= {1'b0, dma_read_beats_i} + 4'(fetch_beat);
 
   // ---------------------------------------------------------------- fetch and sequencer

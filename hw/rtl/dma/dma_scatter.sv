@@ -220,16 +220,12 @@ module dma_scatter
 
   assign weight_we_o = out_valid && (out.space == SpaceWeight || out.space == SpaceWeight4);
   assign weight_waddr_o = out.address;
-  always_comb begin
-    for (int unsigned b = 0; b < WordBytes; b++) begin
-      if (out.space == SpaceWeight4) begin
-        weight_wdata_o[b] = wide[b%Piece4Bytes];
-        weight_wstrb_o[b] = out.sub == SubWidth'(b / Piece4Bytes);
-      end else begin
-        weight_wdata_o[b] = out.data[8*(b%PieceBytes)+:8];
-        weight_wstrb_o[b] = out.sub == SubWidth'(b / PieceBytes);
-      end
-    end
+  for (genvar s = 0; s < WordPieces; s++) begin : gen_piece
+    localparam int unsigned First = s * PieceBytes;
+    logic four;
+    assign four = out.space == SpaceWeight4;
+    assign weight_wdata_o[First+:PieceBytes] = four ? wide[First%Piece4Bytes+:PieceBytes] : out.data[8*PieceBytes-1:0];
+    assign weight_wstrb_o[First+:PieceBytes] = {PieceBytes{out.sub == SubWidth'(four ? First / Piece4Bytes : s)}};
   end
   assign param_we_o = out_valid && out.space == SpaceParam;
   assign param_waddr_o = out.address[EntryWidth-1:0];

@@ -83,9 +83,10 @@ module mem_1r1w #(
   end
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned l = 0; l < Lanes; l++) begin
-      if (we_i && wstrb_i[l]) begin
-        mem_q[waddr_i][l*LaneWidth+:LaneWidth] <= wdata_i[l*LaneWidth+:LaneWidth];
+    // outside of the loop, so that a simulator has nothing to do where nothing is written
+    if (we_i) begin
+      for (int unsigned l = 0; l < Lanes; l++) begin
+        if (wstrb_i[l]) mem_q[waddr_i][l*LaneWidth+:LaneWidth] <= wdata_i[l*LaneWidth+:LaneWidth];
       end
     end
     if (re_i) array_q <= mem_q[raddr_i];

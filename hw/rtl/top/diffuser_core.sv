@@ -80,8 +80,9 @@ module diffuser_core
   output logic                    m_axi_bready_o,
   input  logic [             1:0] m_axi_bresp_i,
 
-  // for traces and lockstep: each unit's retirements
-  output logic [NumUnits-1:0] retired_o
+  // for traces and lockstep: each unit's retirements; which of control's counters count
+  output logic [NumUnits-1:0] retired_o,
+  output logic [5:0] counted_o
 );
 
   localparam int unsigned P = T.P;
@@ -154,7 +155,8 @@ module diffuser_core
     .stall_operand_i(stall_operand),
     .stall_bank_i(stall_bank),
     .stall_store_i(stall_store),
-    .dma_read_beats_i(dma_read_beats)
+    .dma_read_beats_i(dma_read_beats),
+    .counted_o
   );
 
   assign retired_o = done;

@@ -1,6 +1,7 @@
 // The weight memory: words of Bytes bytes, a strobe each.
 //
-// Reads are always granted and take WeightLatency cycles, those of mem_1r1w. Writes are granted in turn; no register stands before the
+// Reads are always granted and take WeightLatency cycles, those of mem_1r1w. Of the writers the first comes first: the array writes K and V
+// for some hundred cycles and waits for nothing else then, dma fills the rest of the memory all the time. No register stands before the
 // memory, so that a write is seen by the reads of the next cycle: the writers drive them from registers.
 module weight_mem
   import diffuser_pkg::*;
@@ -43,6 +44,7 @@ module weight_mem
     .AddrWidth(AddrWidth),
     .DataWidth(8 * Bytes),
     .Lanes(Bytes),
+    .RoundRobin(1'b0),
     .Pipe(1'b0)
   ) u_write (
     .clk_i,

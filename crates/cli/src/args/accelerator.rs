@@ -11,16 +11,16 @@ use super::{ExecutionArgs, MODEL_HELP, OUTPUT, SAMPLING, SPACINGS, one_of, spaci
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Execution")]
 pub struct DeviceArgs {
-    /// What makes the images: this machine's processor, or the accelerator's simulator, slowly; both
-    /// give the same bytes
+    /// What makes the images: this machine's processor, or the accelerator, slowly: its simulator, or
+    /// its RTL where that was built in; all give the same bytes
     #[arg(long, value_name = "NAME", default_value = "cpu")]
-    #[arg(value_parser = one_of([DeviceKind::Cpu, DeviceKind::Sim], device_name))]
+    #[arg(value_parser = one_of([DeviceKind::Cpu, DeviceKind::Sim, DeviceKind::Rtl], device_name))]
     pub device: DeviceKind,
 
-    /// Build of the accelerator that is simulated.
-    #[arg(long, value_name = "NAME", default_value = "zu9eg")]
+    /// Build of the accelerator [default: zu9eg; with --device rtl: small]
+    #[arg(long, value_name = "NAME")]
     #[arg(value_parser = one_of(Target::ALL, target_name))]
-    pub target: Target,
+    pub target: Option<Target>,
 }
 
 /// Kind of a device. (clap takes a `bool` for a flag without a value.)
@@ -30,12 +30,15 @@ pub enum DeviceKind {
     Cpu,
     /// The simulator.
     Sim,
+    /// The RTL.
+    Rtl,
 }
 
 fn device_name(kind: DeviceKind) -> &'static str {
     match kind {
         DeviceKind::Cpu => "cpu",
         DeviceKind::Sim => "sim",
+        DeviceKind::Rtl => "rtl",
     }
 }
 
@@ -48,7 +51,8 @@ impl DeviceArgs {
     pub fn device(self) -> Device {
         match self.device {
             DeviceKind::Cpu => Device::Cpu,
-            DeviceKind::Sim => Device::Simulator(self.target),
+            DeviceKind::Sim => Device::Simulator(self.target.unwrap_or(Target::ZU9EG)),
+            DeviceKind::Rtl => Device::Rtl(self.target.unwrap_or(Target::SMALL)),
         }
     }
 }

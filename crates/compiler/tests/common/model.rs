@@ -21,18 +21,18 @@ const STARTS: [u32; ROWS] = [0, 400];
 /// What is random about a model beside its numbers.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// Every other layer has weights of 4 bits.
-    pub four: bool,
+    /// Of so many layers one has weights of 4 bits: 0 none, 1 all, 2 every other.
+    pub four: usize,
     /// In percent, how often a stream becomes an operand of two planes.
     pub planes: u64,
     /// What the graph is rewritten with.
     pub rewrites: Rewrites,
 }
 
-/// A model with random parameters, `four` as in [`Kind`].
+/// A model with random parameters, with `four` every other layer of 4-bit weights.
 pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
     let kind = Kind {
-        four,
+        four: if four { 2 } else { 0 },
         planes: 40,
         rewrites: Rewrites::NONE,
     };
@@ -62,7 +62,7 @@ pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
         graph,
     };
     model.nodes = (0..model.graph.nodes.len())
-        .map(|i| node(&model, i, kind.four && i % 2 == 0, &mut r))
+        .map(|i| node(&model, i, kind.four > 0 && i % kind.four == 0, &mut r))
         .collect();
     model
 }

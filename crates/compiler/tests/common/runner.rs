@@ -119,6 +119,7 @@ pub fn sizes(target: &Target) -> Sizes {
         affine: target.affine,
         sums: target.sums,
         state: target.state,
+        keys: target.keys,
     }
 }
 

@@ -1,8 +1,9 @@
 //! DDR behind AXI4: read ports and a write port of 128 bits at the accelerator's clock.
 //!
 //! The model is of a Zynq UltraScale+ with DDR4-2400 x64 at 200 MHz: four ports give 64 bytes a cycle at the most, the controller 75 % of
-//! 19.2 GB/s (72 bytes a cycle), two of the ports go through one port of the controller. Data come after a latency with jitter,
-//! nothing during a refresh, and less while other masters (a display) take their part. It is no model of banks and rows.
+//! 19.2 GB/s (72 bytes a cycle), and that for reads and writes together. Two of the ports go through one port of the controller, which gives
+//! 128 bits at its own 533 MHz, 42 bytes a cycle, so it binds the two only where it is set lower. Data come after a latency with jitter,
+//! nothing during a refresh. A display reads its picture in bursts that come before all others: 92 MB/s. It is no model of banks and rows.
 //!
 //! A master's bursts are answered in order; it has one identifier. Everything the model drives comes out of registers, so a cycle is:
 //! drive [`Ddr::read_response`] and [`Ddr::write_response`], settle, hand what the masters show to [`Ddr::after_edge`].
@@ -19,6 +20,9 @@ pub const BEAT: usize = 16;
 const BURST: usize = 16;
 /// What no burst may cross.
 const PAGE: u64 = 4096;
+
+/// A display of 640 x 480 pixels of 32 bits, 75 times a second, at 200 MHz: 92 MB/s, 0.46 bytes a cycle, in 1/256.
+pub const DISPLAY: u32 = 118;
 
 /// How fast the memory is. A cycle is one of the accelerator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +43,7 @@ pub struct DdrConfig {
     pub refresh_period: u64,
     /// Cycles that a refresh takes.
     pub refresh_length: u64,
-    /// Bytes that other masters take, in 1/256 of a byte a cycle.
+    /// Bytes that other masters (a display) read, in 1/256 of a byte a cycle; they come in bursts of 256 bytes.
     pub background: u32,
     /// Bursts that a port takes ahead.
     pub outstanding: usize,
@@ -60,7 +64,7 @@ impl Default for DdrConfig {
             jitter: 20,
             refresh_period: 1560,
             refresh_length: 70,
-            background: 0,
+            background: DISPLAY,
             outstanding: 8,
             stall: 8,
             seed: 1,
@@ -164,6 +168,8 @@ pub struct Ddr {
     /// Bytes that may be moved now, in 1/256: of all, of the shared port.
     credit: i64,
     shared_credit: i64,
+    /// Bytes that other masters want by now, in 1/256.
+    wanted: i64,
     reads: Vec<read::ReadSide>,
     write: write::WriteSide,
 }
@@ -198,6 +204,7 @@ impl Ddr {
             cycle: 0,
             credit: 0,
             shared_credit: 0,
+            wanted: 0,
             reads,
             write,
         }
@@ -294,10 +301,16 @@ impl Ddr {
             (self.credit, self.shared_credit) = (0, 0);
         } else {
             let full = |rate: u32| 4 * 256 * i64::from(rate);
-            let gain = 256 * i64::from(config.rate) - i64::from(config.background);
-            self.credit = (self.credit + gain).min(full(config.rate));
+            self.credit = (self.credit + 256 * i64::from(config.rate)).min(full(config.rate));
             self.shared_credit = (self.shared_credit + 256 * i64::from(config.shared_rate))
                 .min(full(config.shared_rate));
+        }
+        // other masters come first, and wait for nothing but a refresh
+        self.wanted += i64::from(config.background);
+        let burst = 256 * (BURST * BEAT) as i64;
+        while self.wanted >= burst && !refresh {
+            self.wanted -= burst;
+            self.credit -= burst;
         }
         let beat = 256 * BEAT as i64;
         // another port comes first in each cycle

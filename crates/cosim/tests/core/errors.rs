@@ -9,8 +9,9 @@ use diffuser_isa::generated::{End, Load, register};
 use diffuser_isa::{Op, Space};
 use diffuser_model::sampling::Sampler;
 
+use crate::job::network;
 use crate::model::random_model;
-use crate::networks::{PLAIN, network};
+use crate::networks::PLAIN;
 use crate::run::{Core, SIZES, job, rtl, simulate, step};
 
 /// Code, unit and descriptor of a program that stopped.
@@ -68,8 +69,8 @@ fn an_address_past_a_memory_and_a_bus_error() {
 
 /// Stops a network in the middle, again and again, at another place each time; it gives the right bytes afterwards.
 fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, u64)) {
-    let (_, job) = network(&random_model(PLAIN, 1, false), Sampler::Ddim, 2, None);
-    let wanted = simulate(&job);
+    let (compiled, job) = network(&random_model(PLAIN, 1, false), Sampler::Ddim, 2, None);
+    let wanted = simulate(&job, &compiled.program);
     let mut random = Random::new(seed);
     let bytes =
         (job.program.len() + job.data.len() + job.records.len()).next_multiple_of(4096) + 4 * 4096;

@@ -4,8 +4,9 @@
 #![cfg(any(top_core_small, top_core_zu9eg))]
 
 mod errors;
-#[cfg(top_core_small)]
+#[cfg(not(top_core_zu9eg))]
 mod hand;
+mod job;
 mod networks;
 mod run;
 

@@ -3,67 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use diffuser_compiler::{Compiled, Source, compile};
+use diffuser_compiler::{Compiled, Target};
 use diffuser_cosim::memory::DdrConfig;
-use diffuser_device::host::Job;
-use diffuser_isa::Unit;
-use diffuser_model::graph::Graph;
-use diffuser_model::noise::{Purpose, noise};
+use diffuser_isa::{Op, Space};
 use diffuser_model::quantised::QuantisedModel;
-use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
+use diffuser_model::sampling::Sampler;
 
+use crate::job::{network, network_on};
 use crate::model::random_model;
 use crate::run::{Outcome, TARGET, compare};
-
-const SEED: u64 = 0x0123_4567_89ab;
-
-/// A program for some steps, and the job that begins with an image's noise.
-pub fn network(
-    model: &QuantisedModel,
-    sampler: Sampler,
-    count: u32,
-    class: Option<usize>,
-) -> (Compiled, Job) {
-    let options = SamplerOptions {
-        sampler,
-        steps: count,
-        eta: 0.0,
-        spacing: None,
-    };
-    let plan = plan(&SchedulerConfig::default(), &options).expect("a plan");
-    let timesteps: Vec<u32> = plan.iter().map(|s| s.timestep).collect();
-    let steps = model.prepare(&timesteps, class).expect("sound tables");
-    let sampling: Vec<_> = plan
-        .iter()
-        .map(|s| s.to_fixed().expect("in range"))
-        .collect();
-    let source = Source {
-        graph: &model.graph,
-        nodes: &model.nodes,
-        steps: &steps,
-        sampling: &sampling,
-    };
-    let compiled = compile(&source, &TARGET).expect("it fits");
-    let start = noise(
-        SEED,
-        7,
-        Purpose::Start,
-        model.graph.tensors[Graph::INPUT].len(),
-    );
-    let state = compiled.state_bytes(&start);
-    let mut data = compiled.data.clone();
-    data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
-    let job = Job {
-        program: compiled.program_bytes.clone(),
-        data,
-        records: compiled.records.clone(),
-        record_stride: compiled.stride as u32,
-        steps: compiled.steps as u32,
-        seed: SEED,
-        image: 7,
-    };
-    (compiled, job)
-}
 
 /// What does not depend on time is counted alike.
 fn same_work(rtl: &Outcome, simulated: &Outcome) {
@@ -79,39 +27,39 @@ fn same_work(rtl: &Outcome, simulated: &Outcome) {
     );
 }
 
-/// Cycles of the array's descriptors from the retirement of the one before to their own, by node of the graph.
+/// Cycles of a layer and step that the simulator's model may be off where 2 % are less: what holds on the build, and some more.
+const NEAR: u64 = if cfg!(top_core_zu9eg) { 200 } else { 60 };
+
+/// Cycles that the array had for each node of the graph: from where it could go on behind one descriptor to where it could behind the next.
 fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<u32, u64> {
-    let array = |index: usize| compiled.program[index].op.unit() == Some(Unit::Array);
-    let mut retired: Vec<_> = outcome.retired.iter().filter(|r| array(r.1)).collect();
-    retired.sort_by_key(|r| r.2);
     let mut layers = BTreeMap::new();
-    for pair in retired.windows(2) {
+    for pair in outcome.ends.windows(2) {
         let tag = compiled.program[pair[1].1].common.tag;
-        *layers.entry(tag).or_default() += pair[1].2 - pair[0].2;
+        *layers.entry(tag).or_default() += pair[1].2.cycles - pair[0].2.cycles;
     }
     layers
 }
 
-/// The simulator's cycle model holds: a layer is within `percent` of it and 200 cycles, the whole within half of that.
-fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64) {
+/// The simulator's cycle model holds: a layer's step is within `percent` of it or `cycles`, the whole within 2 %.
+fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64, cycles: u64) {
     let model = array_cycles(compiled, simulated);
-    let near = |found: u64, wanted: u64, percent: u64| {
-        found.abs_diff(wanted) <= wanted * percent / 100 + 200
+    let steps = compiled.steps as u64;
+    let near = |found: u64, wanted: u64, percent: u64, cycles: u64| {
+        found.abs_diff(wanted) <= (wanted * percent / 100).max(steps * cycles)
     };
     let mut far = vec![];
     for (tag, found) in array_cycles(compiled, rtl) {
         let name = compiled.names.get(tag as usize).map_or("-", String::as_str);
-        println!("{name:48} {found:8} {:8}", model[&tag]);
-        if !near(found, model[&tag], percent) {
-            far.push(format!("{name}: RTL {found}, model {}", model[&tag]));
+        let wanted = model[&tag];
+        let more = found as i64 - wanted as i64;
+        println!("{name:48} {found:8} {wanted:8} {more:+6}");
+        if !near(found, wanted, percent, cycles) {
+            far.push(format!("{name}: RTL {found}, model {wanted}"));
         }
     }
     let (found, wanted) = (rtl.counters.cycles, simulated.counters.cycles);
     assert!(far.is_empty(), "{far:#?}");
-    assert!(
-        near(found, wanted, percent / 2),
-        "{found} cycles, model {wanted}"
-    );
+    assert!(near(found, wanted, 2, 0), "{found} cycles, model {wanted}");
 }
 
 /// The same program under a bus of this kind, and the same bytes.
@@ -125,8 +73,13 @@ fn check(
 ) {
     let model = random_model(config, seed, four);
     let (compiled, job) = network(&model, sampler, 2, class);
+    let default = bus == DdrConfig::default();
     let (rtl, simulated) = compare(&job, &compiled.program, bus);
     same_work(&rtl, &simulated);
+    // the model knows no other bus
+    if default {
+        same_cycles(&compiled, &rtl, &simulated, 2, NEAR);
+    }
 }
 
 /// One level, no attention.
@@ -203,7 +156,35 @@ fn class_conditional_with_four_channels() {
     let (compiled, job) = network(&random_model(config, 4, true), Sampler::Ddpm, 2, Some(3));
     let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
     same_work(&rtl, &simulated);
-    same_cycles(&compiled, &rtl, &simulated, 20);
+    same_cycles(&compiled, &rtl, &simulated, 2, NEAR);
+}
+
+/// A stream memory that is too small: streams wait in DDR, stored and loaded beside the weights.
+#[test]
+fn streams_that_wait_in_ddr() {
+    let config = r#"{"sample_size": 8, "block_out_channels": [9, 18], "layers_per_block": 2,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 3, "downsample_padding": 0}"#;
+    let model = random_model(config, 7, false);
+    let on = |stream| {
+        let target = Target { stream, ..TARGET };
+        network_on(&model, Sampler::Ddpm, 2, None, &target)
+    };
+    let least = (0..TARGET.stream).step_by(16).find_map(|n| on(n).ok());
+    let (compiled, job) = least.expect("it fits somewhere");
+    let program = &compiled.program;
+    let stores = program
+        .iter()
+        .filter(|d| matches!(d.op, Op::Store(s) if s.space == Space::Stream as u32));
+    let loads = program
+        .iter()
+        .filter(|d| matches!(d.op, Op::Load(l) if l.space == Space::Stream as u32));
+    let (stores, loads) = (stores.count(), loads.count());
+    println!("{stores} stores and {loads} loads of streams a step");
+    assert!(stores > 1 && loads >= stores, "{stores} {loads}");
+    let (rtl, simulated) = compare(&job, program, DdrConfig::default());
+    same_work(&rtl, &simulated);
 }
 
 /// The model that the command ships, from noise to the state after two steps.
@@ -215,5 +196,5 @@ fn the_shipped_model() {
     let (compiled, job) = network(&model, Sampler::Ddim, 2, class);
     let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
     same_work(&rtl, &simulated);
-    same_cycles(&compiled, &rtl, &simulated, 10);
+    same_cycles(&compiled, &rtl, &simulated, 2, NEAR);
 }

@@ -1,13 +1,14 @@
 //! A job on both machines.
 
-use diffuser_cosim::lockstep::Lockstep;
+use diffuser_cosim::activity::{Counts, Quota};
+use diffuser_cosim::lockstep::{Lockstep, executions};
 use diffuser_cosim::memory::{Ddr, DdrConfig};
 use diffuser_cosim::rtl::{DATA_PORTS, Rtl};
 use diffuser_device::host::{Driver, HostError, Job, Placement};
 use diffuser_device::{Context, Counters, Options, Simulator};
-use diffuser_isa::{Common, Descriptor, Op};
+use diffuser_isa::{Common, Descriptor, Op, Unit};
 
-#[cfg(top_core_small)]
+#[cfg(not(top_core_zu9eg))]
 mod build {
     use diffuser_compiler::Target;
     use diffuser_device::{Shape, Sizes};
@@ -16,7 +17,7 @@ mod build {
     pub const TARGET: Target = Target::SMALL;
     pub const SIZES: (Shape, Sizes) = (Shape::SMALL, Sizes::SMALL);
 }
-#[cfg(not(top_core_small))]
+#[cfg(top_core_zu9eg)]
 mod build {
     use diffuser_compiler::Target;
     use diffuser_device::{Shape, Sizes};
@@ -79,11 +80,13 @@ pub fn job(program: &[Descriptor], data: Vec<u8>, records: Vec<u8>, steps: u32) 
 pub struct Outcome {
     pub data: Vec<u8>,
     pub counters: Counters,
-    /// Step, index and cycle of each retirement.
-    pub retired: Vec<(u32, usize, u64)>,
+    /// For each descriptor of the array its step, index, and the counters at its end: see [`Quota`].
+    pub ends: Vec<(u32, usize, Counts)>,
+    /// What the array has to multiply.
+    pub quotas: Vec<Quota>,
 }
 
-pub fn simulate(job: &Job) -> Outcome {
+pub fn simulate(job: &Job, program: &[Descriptor]) -> Outcome {
     let options = Options {
         trace: true,
         ..Options::default()
@@ -94,14 +97,33 @@ pub fn simulate(job: &Job) -> Outcome {
     driver.run(LIMIT).expect("a sound program");
     let mut data = vec![0; job.data.len()];
     driver.read_data(0, &mut data).expect("in DDR");
-    let spans = driver.device().trace().iter();
-    let retired = spans.map(|s| (s.step, s.index as usize, s.end)).collect();
-    let counters = driver.counters().expect("registers");
+    let trace = driver.device().trace();
+    let array = || trace.iter().filter(|s| s.unit == Unit::Array);
+    let quotas = array().map(|s| Quota {
+        busy: s.busy,
+        overlaps: overlaps(&program[s.index as usize]),
+    });
+    let mut sum = Counts::default();
+    let ends = array().map(|s| {
+        sum.cycles = s.issued;
+        sum.busy += s.busy;
+        sum.weight += s.stall_weight;
+        sum.operand += s.stall_operand;
+        sum.bank += s.stall_bank;
+        sum.drain += s.stall_store;
+        (s.step, s.index as usize, sum)
+    });
     Outcome {
         data,
-        counters,
-        retired,
+        quotas: quotas.collect(),
+        ends: ends.collect(),
+        counters: driver.counters().expect("registers"),
     }
+}
+
+/// The array goes on to the next descriptor while this one drains.
+fn overlaps(descriptor: &Descriptor) -> bool {
+    matches!(&descriptor.op, Op::Conv(op) if op.dest_kind == 0)
 }
 
 /// The simulator's side of a job that is loaded.
@@ -121,13 +143,19 @@ fn lockstep(job: &Job, program: &[Descriptor], place: &Placement, core: &Core) -
     Lockstep::new(program, SIZES, ddr, context, core)
 }
 
-/// Runs a job on the RTL, held against the simulator at each retirement.
-pub fn execute(job: &Job, program: &[Descriptor], config: DdrConfig) -> Result<Outcome, HostError> {
+/// Runs a job on the RTL, held against the simulator at each retirement; `quotas` of the array's descriptors.
+pub fn execute(
+    job: &Job,
+    program: &[Descriptor],
+    quotas: &[Quota],
+    config: DdrConfig,
+) -> Result<Outcome, HostError> {
     let bytes = job.program.len() + job.data.len() + job.records.len() + 4 * 4096;
     let mut driver = Driver::new(rtl(bytes.next_multiple_of(4096), config))?;
     let place = driver.load(job)?;
     let lockstep = lockstep(job, program, &place, driver.device().core());
     driver.device_mut().follow(lockstep);
+    driver.device_mut().split(quotas.to_vec());
     driver.run(LIMIT)?;
     let lockstep = driver.device().lockstep().expect("it was given");
     assert!(
@@ -135,24 +163,37 @@ pub fn execute(job: &Job, program: &[Descriptor], config: DdrConfig) -> Result<O
         "descriptors that did not retire, {} did",
         lockstep.compared
     );
-    let retired = lockstep
-        .retirements
-        .iter()
-        .map(|r| (r.step, r.index, r.cycle))
-        .collect();
+    let steps = executions(program, job.steps).into_iter();
+    let array = steps.filter(|&(index, _)| program[index].op.unit() == Some(Unit::Array));
+    let activity = driver.device().activity().expect("it was given");
+    let counted = activity.now();
+    let ends = array.zip(activity.ends());
+    let ends: Vec<_> = ends.map(|((i, step), &end)| (step, i, end)).collect();
+    assert_eq!(ends.len(), quotas.len(), "descriptors of the array");
     let mut data = vec![0; job.data.len()];
     driver.read_data(0, &mut data)?;
+    let counters = driver.counters()?;
+    let registers = Counts {
+        cycles: counters.cycles,
+        busy: counters.array_busy,
+        weight: counters.stall_weight,
+        operand: counters.stall_operand,
+        bank: counters.stall_bank,
+        drain: counters.stall_store,
+    };
+    assert_eq!(counted, registers, "what was counted, and the registers");
     Ok(Outcome {
         data,
-        counters: driver.counters()?,
-        retired,
+        counters,
+        ends,
+        quotas: quotas.to_vec(),
     })
 }
 
 /// The same bytes on both; what the RTL did, then the simulator.
 pub fn compare(job: &Job, program: &[Descriptor], config: DdrConfig) -> (Outcome, Outcome) {
-    let rtl = execute(job, program, config).unwrap_or_else(|e| panic!("{e}"));
-    let simulated = simulate(job);
+    let simulated = simulate(job, program);
+    let rtl = execute(job, program, &simulated.quotas, config).unwrap_or_else(|e| panic!("{e}"));
     let difference = rtl
         .data
         .iter()

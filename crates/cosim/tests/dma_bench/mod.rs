@@ -25,6 +25,7 @@ pub const SIZES: Sizes = Sizes {
     affine: 1,
     sums: 1,
     state: 512,
+    keys: 0,
 };
 
 /// How a transfer ended.

@@ -1,5 +1,7 @@
 //! The array: issue cycles of `conv` and `attention`, bank conflicts, and the drain.
 
+use std::collections::VecDeque;
+
 use diffuser_isa::generated::{Attention, Conv};
 
 use super::{Cost, Progress, Timing};
@@ -59,6 +61,8 @@ pub(crate) struct Start {
     pub ready: u64,
     /// The last product of the descriptor before has been issued.
     pub free: u64,
+    /// The last accumulators of the descriptors before have left for requantisation.
+    pub drained: u64,
     /// Progress of the `prep` that it follows.
     pub chain: Option<Progress>,
 }
@@ -69,17 +73,20 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
     let taps = kernel(op) * kernel(op);
     let repeats = planes(op) * u64::from(op.blocks);
     let outputs = shape.outputs as u64;
-    // a pixel's O lanes are one word, but for K: there they lie in O / I words
-    let words = if op.dest_kind == 2 {
+    // a pixel's O lanes are one word, but for Q and K: there they lie in O / I rows or words
+    let words = if matches!(op.dest_kind, 1 | 2) {
         outputs / shape.inputs as u64
     } else {
         1
     };
     let mut cost = Cost::default();
-    // bias and multipliers of the first tile; later ones are read meanwhile
-    let set_up = start.ready + timing.array_start + outputs;
+    let set_up = start.ready + timing.array_start;
     let mut now = set_up.max(start.free);
-    let mut drained = now;
+    // bias and multipliers of the first tile come meanwhile, its drain waits for them; those of later tiles are there
+    let mut drained = start.drained.max(set_up + outputs);
+    // when the groups that wait for the drain have left, and when the last one was issued
+    let mut waiting = VecDeque::new();
+    let mut last_issue = None;
     for tile in 0..op.tiles {
         for group in &groups {
             if let (0, Some(chain), Some(last)) = (tile, start.chain, group.last) {
@@ -90,15 +97,24 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
             let bank = group.conflicts * repeats;
             cost.busy += taps * repeats;
             cost.stall_bank += bank;
-            // the last issue waits until the drain can take its accumulators
+            // the last issue waits for room for its accumulators, and until those before have moved on
             let natural = now + taps * repeats + bank;
-            now = natural.max(drained.saturating_sub(timing.mac_latency));
+            now = natural;
+            if waiting.len() == timing.drain_groups {
+                now = now.max(waiting.pop_front().unwrap_or_default());
+            }
+            if let Some(last) = last_issue {
+                now = now.max(last + shape.pixels as u64);
+            }
+            last_issue = Some(now);
             cost.stall_store += now - natural;
-            drained = now + timing.mac_latency + group.pixels * words;
+            drained = drained.max(now + timing.mac_latency) + group.pixels * words;
+            waiting.push_back(drained);
         }
     }
     // the last tile's sums are written behind its last word
     let sums = if op.sums { outputs } else { 0 };
+    cost.drained = drained;
     cost.end = drained + timing.drain_latency + sums;
     // what comes next may read what a Q, K or V writes
     cost.issued = if op.dest_kind == 0 { now } else { cost.end };
@@ -113,11 +129,15 @@ pub(crate) fn attention(op: &Attention, shape: Shape, timing: &Timing, start: u6
     // rows of logits are read twice, results leave I lanes of a query a cycle
     let each = issue.max(2 * p * keys).max(p * channels);
     let groups = u64::from(op.heads) * shape.rows(op.pixels.into());
-    let end = start + timing.array_start + groups * each + timing.attention_latency;
+    // two groups at most are between the begin of their softmax and their result
+    let open = groups.saturating_sub(2) * (timing.attention_group + p * keys);
+    let first = issue.max(2 * p * keys);
+    let overhead = timing.array_start + timing.attention_latency + first;
+    let end = start + overhead + open.max(groups * each);
+    // what it waits for itself is no wait for the drain: its counters have only products
     Cost {
         end,
         busy: groups * issue,
-        stall_store: groups * (each - issue),
         issued: end,
         ..Cost::default()
     }
@@ -132,6 +152,7 @@ mod tests {
         Start {
             ready,
             free: 0,
+            drained: 0,
             chain,
         }
     }
@@ -192,9 +213,16 @@ mod tests {
         let cost = conv(&square(16, 0), SHAPE, &timing, at(100, None));
         let groups = 3 * 256 / 8;
         assert_eq!(cost.busy, groups * 4);
-        let first = 100 + timing.array_start + 32 + 4 + timing.mac_latency;
+        // the first tile's entries come later than the first group's sums
+        let first = 100 + timing.array_start + 32;
+        assert!(first > 100 + timing.array_start + 4 + timing.mac_latency);
         assert_eq!(cost.end, first + groups * 8 + timing.drain_latency);
-        assert_eq!(cost.stall_store, (groups - 1) * 4);
+        // 8 cycles from one group's last product to the next one's
+        assert_eq!(cost.issued, 100 + timing.array_start + 4 + (groups - 1) * 8);
+        assert_eq!(
+            cost.stall_store,
+            cost.issued - 100 - timing.array_start - groups * 4
+        );
     }
 
     #[test]
@@ -224,6 +252,7 @@ mod tests {
         let start = Start {
             ready: 0,
             free: first.issued,
+            drained: first.drained,
             chain: None,
         };
         let second = conv(&op, SHAPE, &timing, start);
@@ -251,11 +280,15 @@ mod tests {
         let long = attention(&op(256, 16), SHAPE, &timing, 0);
         // 8 tiles of keys, 8 of values: 8 * 16 + 8 * 16 products
         assert_eq!(long.busy, 2 * 32 * 256);
-        assert_eq!(long.end, overhead + long.busy);
+        assert_eq!(long.end, overhead + 256 + long.busy);
         // reading the logits twice takes longer than 8 * 2 + 16 products
         let short = attention(&op(256, 2), SHAPE, &timing, 0);
         assert_eq!(short.busy, 2 * 32 * 32);
-        assert_eq!(short.end, overhead + 2 * 32 * 128);
-        assert_eq!(short.busy + short.stall_store, 2 * 32 * 128);
+        assert_eq!(short.end, overhead + 128 + 2 * 32 * 128);
+        // eight keys: the latency of a softmax is all that counts
+        let few = attention(&op(8, 1), SHAPE, &timing, 0);
+        assert_eq!(few.end, overhead + 16 + 16 * 2);
+        let few = attention(&op(64, 1), SHAPE, &timing, 0);
+        assert_eq!(few.end, overhead + 32 + 14 * (timing.attention_group + 16));
     }
 }

@@ -43,14 +43,19 @@ pub struct Timing {
     pub prep_start: u64,
     /// `prep`: from a group's last read to its place in memory.
     pub prep_latency: u64,
-    /// Array: from start to the first issue, besides the entries of the first tile.
+    /// Array: from start to the first issue.
     pub array_start: u64,
     /// Array: from a group's last issue to its accumulators.
     pub mac_latency: u64,
+    /// `conv`: groups of P pixels whose accumulators wait for requantisation.
+    pub drain_groups: usize,
     /// `conv`: from a drained accumulator to its word in memory.
     pub drain_latency: u64,
-    /// `attention`: all that a descriptor costs besides its groups of queries.
+    /// `attention`: all that a descriptor costs besides its groups of queries and the first one's softmax.
     pub attention_latency: u64,
+    /// `attention`: of two groups that are between softmax and result at once, half of what one takes, besides a cycle for each logit tile of
+    /// a query.
+    pub attention_group: u64,
     /// `sample`: all that a descriptor costs besides its values.
     pub sample_latency: u64,
     /// `sample`: the same in addition where noise is drawn.
@@ -73,14 +78,16 @@ impl Default for Timing {
             step_latency: 22,
             store_start: 20,
             store_latency: 50,
-            norm_group: 14,
-            norm_latency: 170,
+            norm_group: 10,
+            norm_latency: 160,
             prep_start: 15,
             prep_latency: 30,
             array_start: 20,
             mac_latency: 17,
+            drain_groups: 8,
             drain_latency: 20,
-            attention_latency: 150,
+            attention_latency: 130,
+            attention_group: 38,
             sample_latency: 60,
             noise_latency: 60,
             sample_value: 1,
@@ -107,6 +114,8 @@ pub(crate) struct Cost {
     pub progress: Option<Progress>,
     /// `conv`: when the array could begin with the next one.
     pub issued: u64,
+    /// `conv`: when its last accumulators left for requantisation.
+    pub drained: u64,
 }
 
 /// When the groups of P pixels of a `prep` are finished.

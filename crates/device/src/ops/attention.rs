@@ -5,7 +5,7 @@ use diffuser_spec::softmax::{row_reciprocal, weight, weighted_mean};
 use diffuser_spec::{Multiplier, mul_q15, saturate_operand};
 
 use super::dot::{accumulate, widen};
-use super::{Access, check, parameters};
+use super::{Access, check, parameters, require};
 use crate::fault::Fault;
 use crate::memories::{Memories, Memory, Shape};
 
@@ -43,12 +43,22 @@ pub(super) fn accesses(op: &Attention, shape: Shape) -> Vec<Access> {
     ]
 }
 
+/// The array has room for the logits of all keys.
+pub(super) fn room(op: &Attention, memories: &Memories) -> Result<(), Fault> {
+    let keys = memories.sizes.keys;
+    require(
+        op.pixels as usize <= keys,
+        &format!("attention: {} keys, at most {keys}", op.pixels),
+    )
+}
+
 /// Head after head, query after query.
 ///
 /// # Errors
 /// See [`execute`](super::execute).
 pub fn execute(op: &Attention, memories: &mut Memories) -> Result<(), Fault> {
     let shape = memories.shape;
+    room(op, memories)?;
     check(memories, &accesses(op, shape))?;
     let head = parameters(memories, op.param as usize, AttentionHead::decode)?;
     let to_log2 = Multiplier {

@@ -131,6 +131,9 @@ pub fn rules(op: &Op, shape: Shape) -> Result<(), Fault> {
 /// Code `field`.
 pub fn validate(op: &Op, memories: &Memories) -> Result<(), Fault> {
     rules(op, memories.shape)?;
+    if let Op::Attention(op) = op {
+        attention::room(op, memories)?;
+    }
     check(memories, &accesses(op, memories.shape))
 }
 

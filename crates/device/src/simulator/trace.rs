@@ -24,6 +24,8 @@ pub struct Span {
     pub start: u64,
     /// When it retired.
     pub end: u64,
+    /// Array: when it could go on with the next one.
+    pub issued: u64,
     /// Cycles in which the unit's datapath worked; of the array: multiplied.
     pub busy: u64,
     /// Cycles that the array stood still for `dma` before this.

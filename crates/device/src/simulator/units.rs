@@ -54,6 +54,10 @@ pub(super) struct Units {
     bus: BusTime,
     /// When the array has issued the last product of what it has had.
     issued: u64,
+    /// When the last of their accumulators have left for requantisation.
+    drained: u64,
+    /// When the array's last `attention` retired: no `conv` is set up beside it.
+    attended: u64,
     /// When something retired last.
     pub last_retirement: u64,
 }
@@ -191,8 +195,9 @@ impl Units {
             Op::Conv(op) => {
                 let chain = self.chain(issued);
                 let start = Start {
-                    ready,
+                    ready: ready.max(self.attended),
                     free: self.issued,
+                    drained: self.drained,
                     chain: chain.as_ref().map(|(progress, _)| *progress),
                 };
                 let mut cost = array::conv(op, shape, &timing, start);
@@ -203,7 +208,11 @@ impl Units {
                 cost
             }
         };
+        if matches!(issued.descriptor.op, Op::Attention(_)) {
+            self.attended = cost.end;
+        }
         self.issued = self.issued.max(cost.issued);
+        self.drained = self.drained.max(cost.drained);
         // a conv that was set up early may have little left to do
         cost.end = cost.end.max(now + 1);
         world.stretch(now, &mut cost);
@@ -279,6 +288,7 @@ fn count(done: &Running, unit: Unit, world: &mut World) {
             dispatched: issued.dispatched,
             start: done.start,
             end: cost.end,
+            issued: cost.issued,
             busy: cost.busy,
             stall_weight: done.stood[0],
             stall_operand: done.stood[1] + cost.stall_operand,

@@ -109,3 +109,16 @@ fn attention_refuses_addresses_past_the_end() {
         "attention: V: words 511 to 512 of weight memory, which has 512"
     );
 }
+
+#[test]
+fn attention_refuses_more_keys_than_the_array_has_room_for() {
+    let mut m = Random(3).memories(diffuser_device::Shape::SMALL);
+    let op = Attention {
+        heads: 1,
+        head_blocks: 1,
+        pixels: 65,
+        ..Attention::default()
+    };
+    let fault = run(Op::Attention(op), &mut m).unwrap_err();
+    assert_eq!(fault.to_string(), "attention: 65 keys, at most 64");
+}

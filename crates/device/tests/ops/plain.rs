@@ -18,6 +18,7 @@ pub const SIZES: Sizes = Sizes {
     affine: 512,
     sums: 512,
     state: 512,
+    keys: 64,
 };
 
 /// SplitMix64.

@@ -1,0 +1,155 @@
+//! Full steps of a network on the RTL of the ZU9EG, in lockstep with the simulator, as JSON for `scripts/accelerator_tables.py --steps`:
+//!
+//!     DIFFUSER_TOPS=core_zu9eg cargo run -p diffuser-cosim --features verilator --example full_step -- cifar10 one > one.json
+//!
+//! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights, `shipped` the model that the command ships. Words behind it: `one`, streams
+//! enter products in one plane (the method `dynamic-step-8bit`; else two); `four`, weights of 4 bits; `phases`, upsampling convolutions in phases;
+//! `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
+//! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference.
+//!
+//! A step of the 35.7 M U-Net takes about two minutes.
+
+#[cfg(any(top_core_small, top_core_zu9eg))]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/core/run.rs"]
+mod run;
+
+#[cfg(any(top_core_small, top_core_zu9eg))]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../compiler/tests/common/model.rs"]
+mod model;
+
+#[cfg(any(top_core_small, top_core_zu9eg))]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/core/job.rs"]
+mod job;
+
+#[cfg(any(top_core_small, top_core_zu9eg))]
+mod step {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use diffuser_cosim::activity::Counts;
+    use diffuser_cosim::memory::DdrConfig;
+    use diffuser_model::quantised::QuantisedModel;
+    use diffuser_model::rewrite::Rewrites;
+    use diffuser_model::sampling::Sampler;
+
+    use crate::job::network;
+    use crate::model::{Kind, random_model_of};
+    use crate::run::{Outcome, SIZES, compare};
+
+    /// By node of the graph, the counters of the array's descriptors in the last step, and their sum. A step alone has the start of the
+    /// program in it: memories are empty.
+    fn layers(
+        program: &[diffuser_isa::Descriptor],
+        outcome: &Outcome,
+        steps: u32,
+    ) -> (BTreeMap<u32, Counts>, Counts) {
+        let before = outcome.ends.iter().rev().find(|e| e.0 + 1 < steps);
+        let first = before.map(|e| e.2).unwrap_or_default();
+        let mut layers: BTreeMap<u32, Counts> = BTreeMap::new();
+        let mut last = first;
+        for &(_, index, end) in outcome.ends.iter().filter(|e| e.0 + 1 == steps) {
+            let layer = layers.entry(program[index].common.tag).or_default();
+            *layer = *layer + (end - last);
+            last = end;
+        }
+        (layers, last - first)
+    }
+
+    fn object(c: &Counts) -> String {
+        format!(
+            r#"{{"cycles": {}, "busy": {}, "weight": {}, "operand": {}, "bank": {}, "drain": {}, "bubble": {}}}"#,
+            c.cycles,
+            c.busy,
+            c.weight,
+            c.operand,
+            c.bank,
+            c.drain,
+            c.bubble()
+        )
+    }
+
+    pub fn main() {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let has = |word: &str| arguments.iter().any(|a| a == word);
+        let steps = arguments.iter().find_map(|a| a.strip_prefix("steps="));
+        let steps: u32 = steps.map_or(2, |n| n.parse().expect("a number of steps"));
+        let model = if has("cifar10") {
+            let kind = Kind {
+                four: usize::from(has("four")),
+                planes: if has("one") { 0 } else { 100 },
+                rewrites: if has("phases") {
+                    Rewrites::PHASES
+                } else {
+                    Rewrites::NONE
+                },
+            };
+            random_model_of(diffuser_testing::CIFAR10, 1, kind)
+        } else {
+            assert!(has("shipped"), "cifar10 or shipped");
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let path = path.join("../cli/assets/default.safetensors");
+            QuantisedModel::load(&path).expect("the shipped model")
+        };
+        let class = (!model.embedding.classes.is_empty()).then_some(1);
+        let (compiled, job) = network(&model, Sampler::Ddim, steps, class);
+        let begin = Instant::now();
+        let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+        let seconds = begin.elapsed().as_secs_f64();
+        let cycles = rtl.counters.cycles;
+        eprintln!(
+            "{cycles} cycles in {seconds:.0} s, {:.0} a second, simulator included",
+            cycles as f64 / seconds
+        );
+
+        let (found, step) = layers(&compiled.program, &rtl, steps);
+        let (wanted, modelled) = layers(&compiled.program, &simulated, steps);
+        eprintln!("RTL   {step:?}, bubble {}", step.bubble());
+        eprintln!("model {modelled:?}, bubble {}", modelled.bubble());
+        let graph = &model.graph;
+        let lines: Vec<String> = found
+            .iter()
+            .map(|(tag, rtl)| {
+                let name = compiled
+                    .names
+                    .get(*tag as usize)
+                    .map_or("-", String::as_str);
+                let node = graph.nodes.get(*tag as usize);
+                let macs = node.map_or(0, |n| graph.node_macs(n));
+                format!(
+                    r#"{{"tag": {tag}, "name": {name:?}, "macs": {macs}, "rtl": {}, "model": {}}}"#,
+                    object(rtl),
+                    object(&wanted[tag])
+                )
+            })
+            .collect();
+        let shape = SIZES.0;
+        let words: Vec<String> = arguments.iter().map(|a| format!("{a:?}")).collect();
+        println!(
+            "{{\"arguments\": [{}], \"shape\": [{}, {}, {}], \"steps\": {steps}, \"macs\": {},\n\"counters\": {{\"rtl\": {cycles}, \"model\": {}}},",
+            words.join(", "),
+            shape.pixels,
+            shape.outputs,
+            shape.inputs,
+            graph.macs(),
+            simulated.counters.cycles
+        );
+        println!(
+            "\"read_bytes\": {}, \"step\": {{\"rtl\": {}, \"model\": {}}},\n\"layers\": [\n{}\n]}}",
+            rtl.counters.read_bytes,
+            object(&step),
+            object(&modelled),
+            lines.join(",\n")
+        );
+    }
+}
+
+fn main() {
+    #[cfg(any(top_core_small, top_core_zu9eg))]
+    step::main();
+    #[cfg(not(any(top_core_small, top_core_zu9eg)))]
+    panic!("needs --features verilator and DIFFUSER_TOPS=core_zu9eg");
+}
