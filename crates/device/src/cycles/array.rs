@@ -131,7 +131,8 @@ pub(crate) fn attention(op: &Attention, shape: Shape, timing: &Timing, start: u6
     let groups = u64::from(op.heads) * shape.rows(op.pixels.into());
     // two groups at most are between the begin of their softmax and their result
     let open = groups.saturating_sub(2) * (timing.attention_group + p * keys);
-    let first = issue.max(2 * p * keys);
+    // the first one's softmax lies behind the logits of two groups
+    let first = (timing.attention_softmax + 4 * p * keys).saturating_sub(2 * keys * channels);
     let overhead = timing.array_start + timing.attention_latency + first;
     let end = start + overhead + open.max(groups * each);
     // what it waits for itself is no wait for the drain: its counters have only products
@@ -280,15 +281,21 @@ mod tests {
         let long = attention(&op(256, 16), SHAPE, &timing, 0);
         // 8 tiles of keys, 8 of values: 8 * 16 + 8 * 16 products
         assert_eq!(long.busy, 2 * 32 * 256);
-        assert_eq!(long.end, overhead + 256 + long.busy);
+        // its first softmax has the time of 2 * 8 * 16 products
+        let first = timing.attention_softmax + 4 * 8 * 8 - 2 * 8 * 16;
+        assert_eq!(long.end, overhead + first + long.busy);
         // reading the logits twice takes longer than 8 * 2 + 16 products
         let short = attention(&op(256, 2), SHAPE, &timing, 0);
         assert_eq!(short.busy, 2 * 32 * 32);
-        assert_eq!(short.end, overhead + 128 + 2 * 32 * 128);
+        let first = timing.attention_softmax + 4 * 8 * 8 - 2 * 8 * 2;
+        assert_eq!(short.end, overhead + first + 2 * 32 * 128);
         // eight keys: the latency of a softmax is all that counts
         let few = attention(&op(8, 1), SHAPE, &timing, 0);
-        assert_eq!(few.end, overhead + 16 + 16 * 2);
+        let first = timing.attention_softmax + 4 * 8 - 2;
+        assert_eq!(few.end, overhead + first + 16 * 2);
         let few = attention(&op(64, 1), SHAPE, &timing, 0);
-        assert_eq!(few.end, overhead + 32 + 14 * (timing.attention_group + 16));
+        let first = timing.attention_softmax + 4 * 8 * 2 - 2 * 2;
+        let open = 14 * (timing.attention_group + 16);
+        assert_eq!(few.end, overhead + first + open);
     }
 }

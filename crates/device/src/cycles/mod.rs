@@ -53,6 +53,8 @@ pub struct Timing {
     pub drain_latency: u64,
     /// `attention`: all that a descriptor costs besides its groups of queries and the first one's softmax.
     pub attention_latency: u64,
+    /// `attention`: a softmax besides its passes over the logits.
+    pub attention_softmax: u64,
     /// `attention`: of two groups that are between softmax and result at once, half of what one takes, besides a cycle for each logit tile of
     /// a query.
     pub attention_group: u64,
@@ -86,7 +88,8 @@ impl Default for Timing {
             mac_latency: 17,
             drain_groups: 8,
             drain_latency: 20,
-            attention_latency: 130,
+            attention_latency: 23,
+            attention_softmax: 90,
             attention_group: 38,
             sample_latency: 60,
             noise_latency: 60,
