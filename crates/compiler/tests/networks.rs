@@ -288,7 +288,7 @@ fn upsampling_convolutions_in_phases() {
     for (seed, config, four) in [(11, plain, false), (12, resnet, true)] {
         let of = |phases_from| {
             let kind = Kind {
-                four,
+                four: if four { 2 } else { 0 },
                 planes: 50,
                 rewrites: Rewrites { phases_from },
             };

@@ -30,6 +30,11 @@ fn memory_cycles(space: Space, words: u32, shape: Shape, timing: &Timing) -> u64
     u64::from(words) * word
 }
 
+/// Cycles that `bytes` take on the bus.
+fn on_bus(bytes: u64, timing: &Timing) -> u64 {
+    (bytes.div_ceil(timing.dma_bytes) * 256).div_ceil(256 - timing.dma_lost)
+}
+
 pub(crate) fn load(
     op: &Load,
     shape: Shape,
@@ -39,7 +44,7 @@ pub(crate) fn load(
 ) -> Cost {
     let read_bytes = ops::load::bytes(op, shape) as u64;
     let memory = memory_cycles(space_of(op.space), op.words, shape, timing);
-    let busy = read_bytes.div_ceil(timing.dma_bytes).max(memory);
+    let busy = on_bus(read_bytes, timing).max(memory);
     let step = if op.per_step == 0 {
         0
     } else {
@@ -87,7 +92,31 @@ mod tests {
             ..Load::default()
         };
         let mut bus = BusTime::default();
-        load(&op, SHAPE, &Timing::default(), 0, &mut bus).busy
+        load(&op, SHAPE, &even(), 0, &mut bus).busy
+    }
+
+    /// DDR that gives something in every cycle.
+    fn even() -> Timing {
+        Timing {
+            dma_lost: 0,
+            ..Timing::default()
+        }
+    }
+
+    #[test]
+    fn refreshes_take_their_part() {
+        let timing = Timing {
+            dma_lost: 64,
+            ..Timing::default()
+        };
+        let op = Load {
+            space: Space::Weight as u32,
+            words: 30,
+            ..Load::default()
+        };
+        let mut bus = BusTime::default();
+        let cost = load(&op, SHAPE, &timing, 0, &mut bus);
+        assert_eq!(cost.busy, 240 * 4 / 3);
     }
 
     #[test]
@@ -101,7 +130,7 @@ mod tests {
             ..Load::default()
         };
         let mut bus = BusTime::default();
-        let small = load(&op, Shape::SMALL, &Timing::default(), 0, &mut bus);
+        let small = load(&op, Shape::SMALL, &even(), 0, &mut bus);
         assert_eq!(small.busy, 10);
         assert_eq!(busy(Space::Param, 10), 10);
         assert_eq!(busy(Space::Stream, 10), 10);
@@ -110,7 +139,7 @@ mod tests {
 
     #[test]
     fn transfers_follow_each_other_without_the_latency_and_retire_in_order() {
-        let timing = Timing::default();
+        let timing = even();
         let mut bus = BusTime::default();
         let op = Load {
             words: 100,

@@ -2,7 +2,7 @@
 //!
 //! A model of its own, not of the RTL's registers: issue cycles and bank conflicts of the array are
 //! counted exactly from the loops of `docs/isa.md`, the rest is rates and constants in [`Timing`].
-//! Not modelled: several readers of the stream memory at once, and DDR's banks and refresh.
+//! Not modelled: several readers of the stream memory or writers of the operand memory at once, and DDR's banks.
 
 pub(crate) mod array;
 pub(crate) mod dma;
@@ -27,6 +27,9 @@ pub struct Timing {
     pub refuse: u64,
     /// `dma`: bytes a cycle, each way.
     pub dma_bytes: u64,
+    /// Of 256 cycles, in how many DDR gives nothing: refreshes (70 of 1,560), beats that a port holds back (8 of 256), as in
+    /// `crates/cosim`.
+    pub dma_lost: u64,
     /// `load`: from start to the first data.
     pub load_latency: u64,
     /// `load`: the same in addition where the address depends on the step.
@@ -76,6 +79,7 @@ impl Default for Timing {
             settle: 8,
             refuse: 4,
             dma_bytes: 64,
+            dma_lost: 19,
             load_latency: 80,
             step_latency: 22,
             store_start: 20,
