@@ -367,6 +367,7 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
             name += ", one plane" if "one" in words else ", two planes"
         name += ", phases" if "phases" in words else ""
         name += ", 4-bit weights" if "four" in words else ""
+        name += f" ({run['note']})" if "note" in run else ""
         assert run["shape"] == [P, O, I], file
         for side in ["rtl", "model"]:
             step = run["step"][side]
