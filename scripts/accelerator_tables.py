@@ -368,6 +368,8 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
         name += ", phases" if "phases" in words else ""
         name += ", 4-bit weights" if "four" in words else ""
         name += f" ({run['note']})" if "note" in run else ""
+        if run["steps"] == 1:
+            name += f" (a step alone, to its last product; {run['counters']['rtl']:,} with the sampler's update and the image's way to DDR)"
         assert run["shape"] == [P, O, I], file
         for side in ["rtl", "model"]:
             step = run["step"][side]
