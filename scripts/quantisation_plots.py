@@ -73,7 +73,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--binary", default="target/release/diffuser")
     p.add_argument("--folder", type=Path, default=Path("runs/quantisation"))
-    p.add_argument("--schedule", default="ddim-100", help="of the reports, as in their names")
+    p.add_argument("--schedule", default="dpmsolver-20", help="of the reports, as in their names")
     p.add_argument("--out", type=Path, default=Path("docs/images"))
     args = p.parse_args()
     ranges(args.binary, args.folder / "dynamic-step.safetensors", args.out / "steps-by-layer.svg")
