@@ -99,6 +99,9 @@ module arb_proof #(
         end
       end
 
+`ifdef REACHED
+      assert (!(rvalid == N'(2) && gnt == N'(1)));
+`endif
       assert (gnt == wgnt);
       assert ((gnt & (gnt - 1'b1)) == '0);
       assert ((gnt & ~req_i) == '0);

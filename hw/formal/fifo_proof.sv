@@ -63,6 +63,9 @@ module fifo_proof #(
       assert (in_ready == (held_q != CountWidth'(Depth)));
       assert (out_valid == (held_q != '0));
       if (out_valid) assert (out_data == list_q[0]);
+`ifdef REACHED
+      assert (!(held_q == CountWidth'(Depth) && list_q[0] == Width'(2) && out_ready_i));
+`endif
     end
   end
 

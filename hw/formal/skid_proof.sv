@@ -55,6 +55,9 @@ module skid_proof #(
       assert (in_ready == (held_q != 2'd2));
       assert (out_valid == (held_q != '0));
       if (out_valid) assert (out_data == list_q[0]);
+`ifdef REACHED
+      assert (!(held_q == 2'd2 && list_q[0] == Width'(2) && out_ready_i));
+`endif
     end
   end
 
