@@ -6,7 +6,6 @@
 //
 // Latency: `form_latency(Terms)` of sample_pkg. Cost: a DSP for each pair of limbs of each term.
 module sample_form
-  import sample_pkg::*;
 #(
   parameter int unsigned Terms = 2,
   parameter logic [Terms-1:0][2:0] CoefficientLimbs = '{default: 3'd2},
