@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use diffuser_compiler::{CompileError, Compiled, Source, Stage, Target, compile, stage};
+use diffuser_compiler::{
+    CompileError, Compiled, Options as Compilation, Source, Stage, Target, compile_with, stage,
+};
 use diffuser_device as device;
 use diffuser_device::host::{Driver, Job, register};
 use diffuser_device::{DeviceError, Options, Shape, Simulator, Sizes, Span, layers};
@@ -39,6 +41,10 @@ const ENDLESS: u64 = 1 << 50;
 
 /// Steps that are measured: one to get going, and one for each end of the step that counts.
 const MEASURED_STEPS: usize = 3;
+
+/// Images of a run where nobody says how many: weights are loaded for both, and each hides what the
+/// other waits for. More bring little.
+const USUAL_BATCH: usize = 2;
 
 /// Name of a compiled file's metadata.
 const KEY: &str = "diffuser.program";
@@ -78,7 +84,7 @@ pub struct LayerCycles {
 /// Cycles of one step, as the simulator's model has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// From the end of one step to the end of the next.
+    /// From the end of one step to the end of the next, of all images of a run.
     pub cycles_per_step: u64,
     /// Cycles in which the array multiplied.
     pub busy: u64,
@@ -119,6 +125,7 @@ impl Program {
         target: &Target,
         run: &Run,
         class: Option<usize>,
+        compilation: &Compilation,
     ) -> Result<Self> {
         let quantised = model.quantised();
         let graph = &quantised.graph;
@@ -130,7 +137,7 @@ impl Program {
             sampling: &sampling,
         };
         Ok(Self {
-            compiled: compile(&source, target).map_err(compile_error)?,
+            compiled: compile_with(&source, target, compilation).map_err(compile_error)?,
             options: run.options,
             timesteps: run.plan.iter().map(|s| s.timestep).collect(),
             class,
@@ -139,7 +146,8 @@ impl Program {
     }
 
     /// A file with the tensors `program` (descriptors x 64), `data` and `records` (steps x bytes of a
-    /// record), all bytes as they go to memory, and where states and pixels lie in its metadata.
+    /// record), all bytes as they go to memory, and where states and pixels of the first image lie in its metadata; those of
+    /// further images of a batch follow, 16 and 4 bytes a pixel.
     ///
     /// # Errors
     ///
@@ -182,6 +190,7 @@ impl Program {
             "steps": self.options.steps,
             "timesteps": self.timesteps,
             "class": self.class,
+            "batch": c.images,
             "image": { "height": c.image[0], "width": c.image[1], "channels": c.image[2] },
             "descriptors": c.program.len(),
             "bytes": {
@@ -223,21 +232,21 @@ impl Program {
         };
         let driver = simulate(&c.target, &job, options)?;
         let spans = driver.device().trace();
-        let ends: Vec<u64> = spans
-            .iter()
-            .filter(|s| s.operation == "sample")
-            .map(|s| s.end)
-            .collect();
-        let [.., before, last] = ends[..] else {
+        let step = MEASURED_STEPS as u32 - 1;
+        let end = |step: u32| {
+            let samples = spans.iter().filter(|s| s.operation == "sample");
+            samples.filter(|s| s.step == step).map(|s| s.end).max()
+        };
+        let (Some(before), Some(last)) = (end(step - 1), end(step)) else {
             return Err(Error::model("the simulator did not sample"));
         };
-        let step = MEASURED_STEPS as u32 - 1;
         let of_step: Vec<Span> = spans.iter().filter(|s| s.step == step).copied().collect();
         Ok(self.measured(last - before, &of_step))
     }
 
     fn measured(&self, cycles_per_step: u64, spans: &[Span]) -> Measured {
         let shape = self.compiled.target.shape;
+        let images = self.compiled.images as u64;
         let parallel = (shape.pixels * shape.outputs * shape.inputs) as f64;
         let share = |macs: u64, cycles: u64| match cycles {
             0 => 0.0,
@@ -247,7 +256,7 @@ impl Program {
             cycles_per_step,
             busy: 0,
             stalls: [0; 4],
-            utilisation: share(self.macs.iter().sum(), cycles_per_step),
+            utilisation: share(images * self.macs.iter().sum::<u64>(), cycles_per_step),
             layers: Vec::new(),
         };
         for layer in layers(spans) {
@@ -273,7 +282,7 @@ impl Program {
                 cycles: [norm, prep, array],
                 busy: layer.array_busy,
                 stalls,
-                utilisation: share(macs, array + stalls[0] + stalls[1]),
+                utilisation: share(images * macs, array + stalls[0] + stalls[1]),
             });
         }
         total
@@ -285,6 +294,7 @@ pub(crate) fn stage_text(
     model: &Model,
     target: &Target,
     run: &Run,
+    compilation: &Compilation,
     which: Stage,
 ) -> Result<String> {
     let quantised = model.quantised();
@@ -295,7 +305,7 @@ pub(crate) fn stage_text(
         steps: &steps,
         sampling: &sampling,
     };
-    stage(&source, target, which).map_err(compile_error)
+    stage(&source, target, compilation, which).map_err(compile_error)
 }
 
 /// A simulator.
@@ -371,12 +381,14 @@ const LOOK: u64 = 1 << 16;
 struct Watched<'a> {
     device: Box<dyn device::Device>,
     counter: &'a Counter<'a>,
+    /// Images that it makes.
+    images: usize,
     told: u32,
 }
 
 impl Watched<'_> {
     fn tell(&mut self, done: u32) {
-        for _ in self.told..done {
+        for _ in 0..self.images * done.saturating_sub(self.told) as usize {
             self.counter.count();
         }
         self.told = self.told.max(done);
@@ -427,11 +439,47 @@ impl device::Device for Watched<'_> {
     }
 }
 
-/// Makes all images on the simulator or the RTL, each by a run of its own.
+/// Programs for the batches of a run: one for whole batches, and one for what is left over.
+struct Programs {
+    whole: Program,
+    rest: Option<Program>,
+}
+
+impl Programs {
+    /// With `batch` images a run; by default as many as are usual, or one where they do not fit.
+    fn new(model: &Model, target: &Target, run: &Run, batch: Option<usize>) -> Result<Self> {
+        let count = run.jobs.len().max(1);
+        let program = |images| {
+            let compilation = Compilation {
+                images,
+                own_conditions: images > 1 && run.classes.len() > 1,
+            };
+            Program::new(model, target, run, run.classes[0], &compilation)
+        };
+        let wanted = batch.unwrap_or(USUAL_BATCH).min(count);
+        let whole = match program(wanted) {
+            Err(_) if batch.is_none() && wanted > 1 => program(1)?,
+            made => made?,
+        };
+        let rest = match count % whole.compiled.images {
+            0 => None,
+            images => Some(program(images)?),
+        };
+        Ok(Self { whole, rest })
+    }
+
+    fn of(&self, images: usize) -> &Program {
+        let rest = self.rest.as_ref();
+        let rest = rest.filter(|r| r.compiled.images == images);
+        rest.unwrap_or(&self.whole)
+    }
+}
+
+/// Makes all images on the simulator or the RTL, some by each run of a program.
 pub(crate) fn generate(
     generator: &Generator<'_>,
     model: &Model,
-    device: Device,
+    (device, batch): (Device, Option<usize>),
     run: Run,
     begun: Instant,
     progress: &dyn Progress,
@@ -441,46 +489,54 @@ pub(crate) fn generate(
     };
     // a device that is not there is told of before the work
     let (_, kernel) = open(device, &Job::default())?;
-    let program = Program::new(model, &target, &run, run.classes[0])?;
-    let compiled = &program.compiled;
+    let programs = Programs::new(model, &target, &run, batch)?;
     let sampling = coefficients(&run)?;
-    let records = run.crew.map(&run.classes, |&class| {
-        let steps = steps(model, &run, class)?;
-        compiled
-            .encode_records(&steps, &sampling)
-            .map_err(compile_error)
-    })?;
+    let steps = run
+        .crew
+        .map(&run.classes, |&class| steps(model, &run, class))?;
     let setup_time = begun.elapsed();
 
     let begun = Instant::now();
-    let [height, width, channels] = compiled.image;
     let counter = Counter::new(progress, run.jobs.len() * run.plan.len());
-    let made = run.crew.map(&run.jobs, |image| {
-        let start = match generator.latent(image.stream.index) {
-            Some(values) => state_from_real(&values)?,
-            None => noise(
-                image.stream.seed,
-                image.stream.index,
-                Purpose::Start,
-                height * width * channels,
-            ),
-        };
+    let batches: Vec<_> = run.jobs.chunks(programs.whole.compiled.images).collect();
+    let made = run.crew.map(&batches, |images| {
+        let compiled = &programs.of(images.len()).compiled;
+        let [height, width, channels] = compiled.image;
         let mut data = compiled.data.clone();
-        let state = compiled.state_bytes(&start);
-        data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+        for (i, image) in images.iter().enumerate() {
+            let start = match generator.latent(image.stream.index) {
+                Some(values) => state_from_real(&values)?,
+                None => noise(
+                    image.stream.seed,
+                    image.stream.index,
+                    Purpose::Start,
+                    height * width * channels,
+                ),
+            };
+            data[compiled.state_in(i)].copy_from_slice(&compiled.state_bytes(&start));
+        }
+        let own = if compiled.own_conditions {
+            images.len()
+        } else {
+            1
+        };
+        let conditions = images[..own].iter();
+        let conditions: Vec<&[StepParams]> = conditions.map(|i| &steps[i.class_slot][..]).collect();
+        let records = compiled.encode_records(&conditions, &sampling);
         let job = Job {
             program: compiled.program_bytes.clone(),
             data,
-            records: records[image.class_slot].clone(),
+            records: records.map_err(compile_error)?,
             record_stride: compiled.stride as u32,
             steps: compiled.steps as u32,
-            seed: image.stream.seed,
-            image: image.stream.index,
+            seed: images[0].stream.seed,
+            image: images[0].stream.index,
         };
         let (device, _) = open(device, &job)?;
         let watched = Watched {
             device,
             counter: &counter,
+            images: images.len(),
             told: 0,
         };
         let mut driver = Driver::new(watched).map_err(Error::model)?;
@@ -489,23 +545,23 @@ pub(crate) fn generate(
             .run(ENDLESS)
             .map_err(|e| Error::model(format!("the {kernel}: {e}")))?;
         driver.device_mut().tell(job.steps);
-        let mut pixels = vec![0; 4 * height * width];
-        let offset = compiled.layout.pixels_out as u64;
-        driver
-            .read_data(offset, &mut pixels)
-            .map_err(Error::model)?;
+        let mut pictures = Vec::with_capacity(images.len());
+        for i in 0..images.len() {
+            let range = compiled.pixels_out(i);
+            let mut pixels = vec![0; range.len()];
+            let read = driver.read_data(range.start as u64, &mut pixels);
+            read.map_err(Error::model)?;
+            pictures.push(picture(generator.profile(), compiled.pixels_of(&pixels)));
+        }
         let cycles = driver.counters().map_err(Error::model)?.cycles;
-        Ok((compiled.pixels_of(&pixels), cycles))
+        Ok((pictures, cycles))
     })?;
     let cycles = made.iter().map(|(_, cycles)| cycles).sum();
     Ok(Generated {
-        images: made
-            .into_iter()
-            .map(|(pixels, _)| picture(generator.profile(), pixels))
-            .collect(),
+        images: made.into_iter().flat_map(|(images, _)| images).collect(),
         classes: run.jobs.iter().map(|j| j.class).collect(),
         options: run.options,
-        timesteps: program.timesteps,
+        timesteps: programs.whole.timesteps,
         kernel,
         threads: run.crew.threads(),
         cycles: Some(cycles),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use diffuser_compiler::{Stage as CompilerStage, Target};
+use diffuser_compiler::{Options as Compilation, Stage as CompilerStage, Target};
 use diffuser_engine::KernelChoice;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SamplerStep, Spacing, plan};
 
@@ -77,6 +77,7 @@ pub struct Generator<'a> {
     threads: usize,
     kernel: KernelChoice,
     device: Device,
+    batch: Option<usize>,
 }
 
 /// One image to be made.
@@ -126,6 +127,7 @@ impl<'a> Generator<'a> {
             threads: 0,
             kernel: KernelChoice::default(),
             device: Device::default(),
+            batch: None,
         }
     }
 
@@ -133,6 +135,13 @@ impl<'a> Generator<'a> {
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
+        self
+    }
+
+    /// Images that one run of an accelerator makes; by default two, where there are two and they fit.
+    #[must_use]
+    pub fn batch(mut self, images: Option<usize>) -> Self {
+        self.batch = images;
         self
     }
 
@@ -244,7 +253,7 @@ impl<'a> Generator<'a> {
         let begun = Instant::now();
         match (self.source, self.device) {
             (Source::Integer(model), device @ (Device::Simulator(_) | Device::Rtl(_))) => {
-                accelerator::generate(self, model, device, run, begun, progress)
+                accelerator::generate(self, model, (device, self.batch), run, begun, progress)
             }
             (Source::Float(_), Device::Simulator(_) | Device::Rtl(_)) => Err(Error::setting(
                 "the accelerator has integers only: expected a quantised model",
@@ -430,19 +439,23 @@ impl<'a> Generator<'a> {
             .collect())
     }
 
-    /// Compiles the model for the accelerator, for the first of the classes.
+    /// Compiles the model for the accelerator, for the first of the classes, `batch` images a run.
     ///
     /// # Errors
     ///
     /// When the settings do not fit the model, or the model does not fit the target.
-    pub fn compile(&self, target: &Target) -> Result<Program> {
+    pub fn compile(&self, target: &Target, batch: usize) -> Result<Program> {
         let Source::Integer(model) = self.source else {
             return Err(Error::setting(
                 "the accelerator has integers only: expected a quantised model",
             ));
         };
         let run = self.prepare()?;
-        Program::new(model, target, &run, run.classes[0])
+        let compilation = Compilation {
+            images: batch,
+            ..Compilation::default()
+        };
+        Program::new(model, target, &run, run.classes[0], &compilation)
     }
 
     /// What a pass of the compiler leaves, as text.
@@ -450,13 +463,22 @@ impl<'a> Generator<'a> {
     /// # Errors
     ///
     /// As [`Generator::compile`].
-    pub fn compiler_stage(&self, target: &Target, stage: CompilerStage) -> Result<String> {
+    pub fn compiler_stage(
+        &self,
+        target: &Target,
+        batch: usize,
+        stage: CompilerStage,
+    ) -> Result<String> {
         let Source::Integer(model) = self.source else {
             return Err(Error::setting(
                 "the accelerator has integers only: expected a quantised model",
             ));
         };
-        accelerator::stage_text(model, target, &self.prepare()?, stage)
+        let compilation = Compilation {
+            images: batch,
+            ..Compilation::default()
+        };
+        accelerator::stage_text(model, target, &self.prepare()?, &compilation, stage)
     }
 
     /// The latent of an image, where there are latents.

@@ -41,6 +41,24 @@ fn the_simulator_makes_the_same_images() {
 }
 
 #[test]
+fn the_size_of_a_batch_makes_no_difference() {
+    let s = sandbox();
+    // classes take turns, the last batch is smaller
+    let all =
+        "generate --model model.safetensors --scheduler ddpm --steps 2 --count 5 --seed 5 --json";
+    let cpu = s.json(&format!("{all} -o cpu5.png"));
+    let mut cycles = Vec::new();
+    for batch in ["--batch 1", "--batch 3", ""] {
+        let sim = s.json(&format!(
+            "{all} -o sim5.png --device sim --target small {batch}"
+        ));
+        assert_eq!(sim["sha256"], cpu["sha256"], "{batch}");
+        cycles.push(sim["cycles"].as_u64().unwrap());
+    }
+    assert!(cycles[1] < cycles[0] && cycles[2] < cycles[0], "{cycles:?}");
+}
+
+#[test]
 fn the_embedded_model_on_the_simulator() {
     let s = Sandbox::new();
     let run = |device: &str| {
@@ -146,6 +164,36 @@ fn cycles_are_reported_for_step_and_layers() {
         assert_eq!(report["class"], 1);
     }
     assert!(board["cycles_per_step"].as_u64() < small["cycles_per_step"].as_u64());
+}
+
+#[test]
+fn a_batch_is_compiled_and_measured() {
+    let s = sandbox();
+    let run = |batch: usize| {
+        s.json(&format!(
+            "compile model.safetensors --target small --steps 4 --batch {batch} --json"
+        ))
+    };
+    let (one, two) = (run(1), run(2));
+    let step = |report: &Value| report["cycles_per_step"].as_f64().unwrap();
+    assert_eq!((&one["batch"], &two["batch"]), (&json!(1), &json!(2)));
+    assert_eq!(one["cycles_per_image_step"], json!(step(&one)));
+    assert_eq!(two["cycles_per_image_step"], json!(step(&two) / 2.0));
+    assert!(step(&two) < 2.0 * step(&one));
+    assert_eq!(
+        two["macs_per_step"].as_u64().unwrap(),
+        2 * one["macs_per_step"].as_u64().unwrap()
+    );
+    assert_eq!(
+        two["busy_per_step"].as_u64().unwrap(),
+        2 * one["busy_per_step"].as_u64().unwrap()
+    );
+    let text = s.ok("compile model.safetensors --target small --steps 4 --batch 2");
+    assert!(text.contains("for each image"), "{text}");
+    let tiles = s.ok("compile model.safetensors --target small --emit tile --batch 2");
+    assert!(tiles.contains("image 1"), "{tiles}");
+    let refused = s.run("compile model.safetensors --batch 0");
+    assert_eq!(refused.code, Some(2));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
 //! says how many percent of the streams become operands of two planes (100, as the quantiser's default
 //! method makes them; 0 as `dynamic-step-8bit`); with `phases`, upsampling convolutions run in phases, with `four`
-//! weights have 4 bits, and with `list` the program is printed too.
+//! weights have 4 bits, and with `list` the program is printed too; `images=N` makes
+//! a batch of so many, `weight=N` gives the weight memory so many words.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,7 +13,7 @@ mod common;
 use common::model::{Kind, random_model_of};
 use common::runner::steps;
 use common::simulate::simulate;
-use diffuser_compiler::{Source, Target, compile};
+use diffuser_compiler::{self as compiler, Source, Target, compile_with};
 use diffuser_device::{Options, layers};
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
@@ -22,6 +23,15 @@ use diffuser_model::sampling::Sampler;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = |name: &str| arguments.iter().any(|a| a == name);
+    let number = |name: &str| {
+        let value = arguments.iter().find_map(|a| a.strip_prefix(name));
+        value.map(|n| n.parse().expect("a number"))
+    };
+    let images = number("images=").unwrap_or(1);
+    let target = Target {
+        weight: number("weight=").unwrap_or(Target::ZU9EG.weight),
+        ..Target::ZU9EG
+    };
     let listed = given("list");
     let kind = Kind {
         four: usize::from(given("four")),
@@ -33,12 +43,15 @@ fn main() {
         },
     };
     let model = random_model_of(diffuser_testing::CIFAR10, 1, kind);
-    let start = noise(
-        1,
-        0,
-        Purpose::Start,
-        model.graph.tensors[Graph::INPUT].len(),
-    );
+    let compiler_options = compiler::Options {
+        images,
+        ..compiler::Options::default()
+    };
+    let length = model.graph.tensors[Graph::INPUT].len();
+    let starts: Vec<Vec<i32>> = (0..images as u64)
+        .map(|image| noise(1, image, Purpose::Start, length))
+        .collect();
+    let starts: Vec<&[i32]> = starts.iter().map(Vec::as_slice).collect();
     let mut cycles = Vec::new();
     // one step more than another: start and end of the program do not count
     for count in [2, 3] {
@@ -49,7 +62,7 @@ fn main() {
             steps: &steps,
             sampling: &sampling,
         };
-        let compiled = match compile(&source, &Target::ZU9EG) {
+        let compiled = match compile_with(&source, &target, &compiler_options) {
             Ok(compiled) => compiled,
             Err(e) => panic!("{e}"),
         };
@@ -57,7 +70,7 @@ fn main() {
             trace: true,
             ..Options::default()
         };
-        let (driver, _, _) = simulate(&compiled, &start, options);
+        let driver = simulate(&compiled, &starts, options);
         let simulator = driver.device();
         cycles.push(*simulator.counters());
         if count == 2 {
@@ -91,7 +104,7 @@ fn main() {
     }
     let step = cycles[1].cycles - cycles[0].cycles;
     let busy = cycles[1].array_busy - cycles[0].array_busy;
-    println!("cycles per step {step}");
+    println!("cycles per step {step}, per image {}", step / images as u64);
     println!(
         "array busy {busy}, {:.1} %",
         100.0 * busy as f64 / step as f64

@@ -135,7 +135,7 @@ fn main() {
             trace: true,
             ..Options::default()
         };
-        let (driver, _, _) = simulate(&compiled, &start, options);
+        let driver = simulate(&compiled, &[&start], options);
         let simulator = driver.device();
         println!(r#""counters_{count}": {},"#, counters(simulator));
         if count < STEPS {

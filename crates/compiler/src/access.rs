@@ -63,9 +63,14 @@ pub fn accesses(op: &Op, target: &Target) -> Vec<Access> {
             };
             let words = l.words as usize;
             let mut list = vec![access(memory, WRITE, l.address, words)];
-            if memory == Memory::Stream {
-                // the only data that a program writes and reads again
-                let units = (words * 2 * o).div_ceil(ALIGNMENT);
+            // the only data that a program writes and reads again
+            let bytes = match memory {
+                Memory::Stream => 2 * o,
+                Memory::State => 16,
+                _ => 0,
+            };
+            if bytes > 0 {
+                let units = (words * bytes).div_ceil(ALIGNMENT);
                 list.push(access(Memory::Ddr, READ, l.ddr, units));
             }
             list

@@ -2,8 +2,8 @@
 //!
 //! Before: values are names. After: each has the address of its first word, and values that live at the
 //! same time do not overlap. Lives are counted in layers, from the one that writes a value to the last
-//! that reads it. A convolution writes over its residual where nothing reads that later, an attention
-//! over its Q.
+//! that reads it. A convolution writes over its residual where nothing reads that later, a copy over
+//! its source, an attention over its Q.
 //!
 //! What is free is taken again only some layers later where there is room for that, so that a unit that works ahead of another seldom waits for memory.
 
@@ -37,15 +37,21 @@ impl Request {
     }
 }
 
+/// Layers of one bucket: requests are looked for by the buckets in which they live.
+const BUCKET: usize = 16;
+
 /// Addresses for requests, in their order: each the lowest that is free throughout its life, given
 /// first to those that come first in `order`.
 fn first_fit(requests: &[Request], order: &[usize]) -> Vec<usize> {
     let mut addresses = vec![0; requests.len()];
-    let mut placed: Vec<usize> = Vec::new();
+    let last = requests.iter().map(|r| r.last).max().unwrap_or(0);
+    let mut placed: Vec<Vec<usize>> = vec![vec![]; last / BUCKET + 1];
     for &i in order {
         let request = requests[i];
-        let mut taken: Vec<(usize, usize)> = placed
+        let buckets = request.first / BUCKET..=request.last / BUCKET;
+        let mut taken: Vec<(usize, usize)> = placed[buckets.clone()]
             .iter()
+            .flatten()
             .filter(|&&j| requests[j].meets(&request))
             .map(|&j| (addresses[j], addresses[j] + requests[j].size))
             .collect();
@@ -58,7 +64,9 @@ fn first_fit(requests: &[Request], order: &[usize]) -> Vec<usize> {
             at = at.max(end);
         }
         addresses[i] = at;
-        placed.push(i);
+        for bucket in &mut placed[buckets] {
+            bucket.push(i);
+        }
     }
     addresses
 }
@@ -107,6 +115,12 @@ impl Places {
     pub fn of(&self, value: Value) -> usize {
         self.addresses[&value]
     }
+
+    /// The same; none where no layer writes it.
+    #[must_use]
+    pub fn get(&self, value: Value) -> Option<usize> {
+        self.addresses.get(&value).copied()
+    }
 }
 
 /// A value with those that take its place one after the other.
@@ -132,11 +146,13 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
     let groups = groups(layers, target);
     let mut places = Places::default();
     for memory in [
+        // what can be mended comes first
+        Memory::Sums,
         Memory::Stream,
         Memory::Operand,
         Memory::Weight,
         Memory::Affine,
-        Memory::Sums,
+        Memory::State,
     ] {
         let own: Vec<&Group> = groups
             .iter()
@@ -180,6 +196,10 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
         }
         places.taken.insert(memory, taken);
     }
+    if !layers.state_in_ddr {
+        let whole = layers.images * layers.state_pixels;
+        places.taken.insert(Memory::State, whole);
+    }
     Ok(places)
 }
 
@@ -209,18 +229,27 @@ fn stretch(requests: &[Request], limit: usize) -> Vec<Request> {
 
 /// The layer at which most words are taken.
 fn fullest(requests: &[Request]) -> usize {
-    let at = |layer: usize| -> usize {
-        let living = requests
-            .iter()
-            .filter(|r| (r.first..=r.last).contains(&layer));
-        living.map(|r| r.size).sum()
-    };
-    let firsts = requests.iter().map(|r| r.first);
-    firsts.max_by_key(|&layer| at(layer)).unwrap_or(0)
+    let end = requests.iter().map(|r| r.last + 2).max().unwrap_or(0);
+    let (mut more, mut less) = (vec![0; end], vec![0; end]);
+    for r in requests {
+        more[r.first] += r.size;
+        less[r.last + 1] += r.size;
+    }
+    let mut taken = 0;
+    let mut most = (0, 0);
+    for layer in 0..end {
+        taken = taken + more[layer] - less[layer];
+        // the last of several
+        if more[layer] > 0 && taken >= most.0 {
+            most = (taken, layer);
+        }
+    }
+    most.1
 }
 
 fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut group_of: BTreeMap<Value, usize> = BTreeMap::new();
     let mut last_read: BTreeMap<Value, usize> = BTreeMap::new();
     for (i, layer) in layers.list.iter().enumerate() {
         for value in layer.reads() {
@@ -230,28 +259,41 @@ fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
     for (i, layer) in layers.list.iter().enumerate() {
         for value in layer.writes() {
             let last = last_read.get(&value).copied().unwrap_or(i).max(i);
+            // a further band of it
+            if let Some(&group) = group_of.get(&value) {
+                let request = &mut groups[group].request;
+                request.last = request.last.max(last);
+                continue;
+            }
             let size = layers.size(value, target.shape).max(1);
             let over = match (&layer.work, value) {
                 (Work::Attention(a), Value::Operand(_)) => Some(Value::Operand(a.inputs[0])),
                 (Work::Conv(c), Value::Stream(_)) => c.residual.map(Value::Stream),
+                (Work::Prep(p), Value::Stream(_)) if p.resample.is_none() => {
+                    Some(Value::Stream(p.inputs[0]))
+                }
                 _ => None,
             };
             let over = over.filter(|v| last_read.get(v) == Some(&i));
-            let group = over.and_then(|v| groups.iter_mut().find(|g| g.values.contains(&v)));
-            match group {
-                Some(group) => {
+            match over.and_then(|v| group_of.get(&v).copied()) {
+                Some(index) => {
+                    group_of.insert(value, index);
+                    let group = &mut groups[index];
                     group.values.push(value);
                     group.request.last = last;
                     group.request.size = group.request.size.max(size);
                 }
-                None => groups.push(Group {
-                    values: vec![value],
-                    request: Request {
-                        size,
-                        first: i,
-                        last,
-                    },
-                }),
+                None => {
+                    group_of.insert(value, groups.len());
+                    groups.push(Group {
+                        values: vec![value],
+                        request: Request {
+                            size,
+                            first: i,
+                            last,
+                        },
+                    });
+                }
             }
         }
     }

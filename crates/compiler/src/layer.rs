@@ -1,12 +1,12 @@
 //! What the passes work on: layers of the accelerator, and what lies in its memories.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
 use diffuser_model::graph::{Resample, TensorId};
 use diffuser_model::rewrite::Phase;
 
+use crate::schedule::NO_NODE;
 use crate::target::{Memory, Shape};
 
 /// Where the lanes of padded blocks come from: the channel of the tensor, or none for padding.
@@ -23,19 +23,31 @@ pub struct Layers {
     pub cached: BTreeMap<TensorId, usize>,
     /// Streams by tensor; those loaded from DDR have numbers behind the graph's.
     pub streams: BTreeMap<TensorId, StreamForm>,
-    /// Streams that wait in DDR.
-    pub spilled: Vec<Spilled>,
-    /// Stream words that they take there.
-    pub spill_words: usize,
+    /// Streams that wait in DDR: each with those that were loaded from there.
+    pub spilled: Vec<Vec<TensorId>>,
+    /// Homes of streams in DDR: the first of the stream words there.
+    pub homes: BTreeMap<TensorId, usize>,
+    /// Stream words that the homes take.
+    pub home_words: usize,
+    /// Rows and columns of bands of the state.
+    pub states: BTreeMap<TensorId, [usize; 2]>,
+    /// Pixels of an image's state.
+    pub state_pixels: usize,
+    /// Whether states live in DDR.
+    pub state_in_ddr: bool,
+    /// Images of the batch.
+    pub images: usize,
 }
 
-/// A stream that waits in DDR.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spilled {
-    /// First word of its place there, in stream words.
-    pub slot: usize,
-    /// The stream, and each that was loaded from there.
-    pub copies: Vec<TensorId>,
+/// Rows between DDR and an on-chip memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The rows on the chip: a stream, or a band of the state.
+    pub stream: TensorId,
+    /// The stream whose home in DDR they are of; of the state, nothing.
+    pub home: TensorId,
+    /// The first row there.
+    pub row: usize,
 }
 
 /// One layer: what one unit does, in one descriptor or in several of the same kind.
@@ -47,6 +59,10 @@ pub struct Layer {
     pub node: Option<usize>,
     /// What is done.
     pub work: Work,
+    /// Image of the batch that it belongs to.
+    pub image: usize,
+    /// Place in the order of one image: where it stood before the pass `batch`.
+    pub place: usize,
 }
 
 /// What a layer does.
@@ -61,24 +77,30 @@ pub enum Work {
     /// All heads of one attention.
     Attention(AttentionWork),
     /// The sampler's step.
-    Sample {
-        /// The network's output.
-        stream: TensorId,
-    },
+    Sample(SampleWork),
     /// A stream to DDR.
-    Store {
-        /// The stream.
-        stream: TensorId,
-        /// Where to, in stream words.
-        slot: usize,
-    },
+    Store(Transfer),
     /// A stream from DDR.
-    Load {
-        /// The stream that it becomes.
-        stream: TensorId,
-        /// Where from, in stream words.
-        slot: usize,
-    },
+    Load(Transfer),
+    /// Rows of the state to DDR.
+    StoreState(Transfer),
+    /// Rows of the state from DDR.
+    LoadState(Transfer),
+}
+
+/// The sampler's step on some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleWork {
+    /// The network's output.
+    pub stream: TensorId,
+    /// First row in that stream.
+    pub stream_row: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// The band of the state, where that lives in DDR.
+    pub state: Option<TensorId>,
+    /// First row in the state, or in the band.
+    pub row: usize,
 }
 
 /// Affine maps of one normalisation.
@@ -137,8 +159,16 @@ pub struct PrepWork {
     pub inputs: Vec<TensorId>,
     /// The operand, or the stream for [`PrepKind::Stream`].
     pub output: TensorId,
-    /// Rows and columns of the inputs.
+    /// Rows and columns of the inputs that are read.
     pub size: [usize; 2],
+    /// First row that is read of each input.
+    pub from_rows: Vec<usize>,
+    /// First row of a resulting stream that is made.
+    pub to_row: usize,
+    /// The operand that names the affine maps.
+    pub maps: TensorId,
+    /// Whether the input is a band of the state.
+    pub state_band: bool,
     /// Whether channel sums of the resulting stream are kept.
     pub sums: bool,
 }
@@ -192,6 +222,16 @@ pub struct ConvWork {
     pub residual: Option<TensorId>,
     /// Whether channel sums of the result are kept.
     pub sums: bool,
+    /// Whether they go on from those of the bands above.
+    pub add_sums: bool,
+    /// The stream that names them.
+    pub sums_of: TensorId,
+    /// First row of the stream that is made.
+    pub to_row: usize,
+    /// First row of the residual that is added.
+    pub residual_row: usize,
+    /// Of phases, which have their rows of the result, 0 or 1, where not all are made at once.
+    pub half: Option<usize>,
     /// Rows and columns of the result, or of what one phase makes of it.
     pub size: [usize; 2],
     /// Output channel of each lane of the tiles: whole tiles of O.
@@ -204,10 +244,25 @@ pub struct ConvWork {
 }
 
 impl ConvWork {
+    /// The number of a descriptor among those of the whole layer.
+    #[must_use]
+    pub const fn number(&self, part: usize) -> usize {
+        match self.half {
+            None => part,
+            Some(row) => part / 2 * Phase::ALL.len() + 2 * row + part % 2,
+        }
+    }
+
+    /// Rows of the result for each row of `size`.
+    #[must_use]
+    pub const fn scale(&self) -> usize {
+        if self.phases { 2 } else { 1 }
+    }
+
     /// The number of the phase that a descriptor makes, and the phase; none where there are no phases.
     #[must_use]
     pub fn phase(&self, part: usize) -> Option<(usize, Phase)> {
-        let index = part % Phase::ALL.len();
+        let index = self.number(part) % Phase::ALL.len();
         self.phases.then(|| (index, Phase::ALL[index]))
     }
 
@@ -308,9 +363,24 @@ pub enum Value {
     Affine(TensorId),
     /// Channel sums of a stream.
     Sums(TensorId),
+    /// Rows of the state.
+    State(TensorId),
 }
 
 impl Value {
+    /// The tensor that names it.
+    #[must_use]
+    pub const fn tensor(self) -> TensorId {
+        match self {
+            Self::Stream(t)
+            | Self::Operand(t)
+            | Self::Cached(t)
+            | Self::Affine(t)
+            | Self::Sums(t)
+            | Self::State(t) => t,
+        }
+    }
+
     /// Where it lies.
     #[must_use]
     pub const fn memory(self) -> Memory {
@@ -320,20 +390,66 @@ impl Value {
             Self::Cached(_) => Memory::Weight,
             Self::Affine(_) => Memory::Affine,
             Self::Sums(_) => Memory::Sums,
+            Self::State(_) => Memory::State,
+        }
+    }
+}
+
+impl Work {
+    /// Every tensor goes by another number.
+    pub fn rename(&mut self, name: impl Fn(TensorId) -> TensorId) {
+        let all = |tensors: &mut [TensorId]| {
+            for t in tensors {
+                *t = name(*t);
+            }
+        };
+        match self {
+            Self::Norm(norm) => {
+                all(&mut norm.streams);
+                norm.operand = name(norm.operand);
+            }
+            Self::Prep(prep) => {
+                all(&mut prep.inputs);
+                prep.output = name(prep.output);
+                prep.maps = name(prep.maps);
+            }
+            Self::Conv(conv) => {
+                conv.input = name(conv.input);
+                conv.output = name(conv.output);
+                conv.sums_of = name(conv.sums_of);
+                conv.residual = conv.residual.map(name);
+            }
+            Self::Attention(attention) => {
+                all(&mut attention.inputs);
+                attention.output = name(attention.output);
+            }
+            Self::Sample(sample) => sample.stream = name(sample.stream),
+            Self::Store(t) | Self::Load(t) | Self::StoreState(t) | Self::LoadState(t) => {
+                (t.stream, t.home) = (name(t.stream), name(t.home));
+            }
         }
     }
 }
 
 impl Layer {
+    /// Tag of its descriptors.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.node.map_or(NO_NODE, |n| n as u32)
+    }
+
     /// What it reads, the state excluded.
     #[must_use]
     pub fn reads(&self) -> Vec<Value> {
         match &self.work {
             Work::Norm(n) => n.streams.iter().map(|&t| Value::Sums(t)).collect(),
-            Work::Prep(p) if p.kind == PrepKind::StatePlanes => vec![],
+            Work::Prep(p) if p.kind == PrepKind::StatePlanes => {
+                let band = p.state_band.then_some(Value::State(p.inputs[0]));
+                band.into_iter().collect()
+            }
             Work::Prep(p) => {
                 let affine =
-                    matches!(p.kind, PrepKind::Norm { .. }).then_some(Value::Affine(p.output));
+                    matches!(p.kind, PrepKind::Norm { .. }).then_some(Value::Affine(p.maps));
                 let streams = p.inputs.iter().map(|&t| Value::Stream(t));
                 streams.chain(affine).collect()
             }
@@ -348,8 +464,16 @@ impl Layer {
                 let [q, k, v] = a.inputs;
                 vec![Value::Operand(q), Value::Cached(k), Value::Cached(v)]
             }
-            Work::Sample { stream } | Work::Store { stream, .. } => vec![Value::Stream(*stream)],
-            Work::Load { .. } => vec![],
+            Work::Sample(sample) => {
+                let state = sample.state.map(Value::State);
+                [Value::Stream(sample.stream)]
+                    .into_iter()
+                    .chain(state)
+                    .collect()
+            }
+            Work::Store(t) => vec![Value::Stream(t.stream)],
+            Work::StoreState(t) => vec![Value::State(t.stream)],
+            Work::Load(_) | Work::LoadState(_) => vec![],
         }
     }
 
@@ -361,29 +485,72 @@ impl Layer {
             Work::Prep(PrepWork {
                 kind: PrepKind::Stream,
                 output,
+                maps: sums_of,
                 sums,
                 ..
             })
             | Work::Conv(ConvWork {
                 dest: Dest::Stream,
                 output,
+                sums_of,
                 sums,
                 ..
             }) => {
-                let sums = sums.then_some(Value::Sums(*output));
+                let sums = sums.then_some(Value::Sums(*sums_of));
                 [Value::Stream(*output)].into_iter().chain(sums).collect()
             }
             Work::Prep(p) => vec![Value::Operand(p.output)],
             Work::Conv(c) if c.dest == Dest::Query => vec![Value::Operand(c.output)],
             Work::Conv(c) => vec![Value::Cached(c.output)],
             Work::Attention(a) => vec![Value::Operand(a.output)],
-            Work::Load { stream, .. } => vec![Value::Stream(*stream)],
-            Work::Sample { .. } | Work::Store { .. } => vec![],
+            Work::Load(t) => vec![Value::Stream(t.stream)],
+            Work::LoadState(t) => vec![Value::State(t.stream)],
+            Work::Sample(_) | Work::Store(_) | Work::StoreState(_) => vec![],
         }
     }
 }
 
 impl Layers {
+    /// Pixels from one image's state to the next in DDR. Bands of states begin at multiples of 64 bytes, and so do their pixels.
+    #[must_use]
+    pub const fn state_pitch(&self) -> usize {
+        if self.state_in_ddr {
+            self.state_pixels.next_multiple_of(16)
+        } else {
+            self.state_pixels
+        }
+    }
+
+    /// For each value the layers that read or write it, in order; stores are no readers.
+    #[must_use]
+    pub fn uses(&self) -> BTreeMap<Value, Vec<usize>> {
+        let mut uses: BTreeMap<Value, Vec<usize>> = BTreeMap::new();
+        for (i, layer) in self.list.iter().enumerate() {
+            if matches!(layer.work, Work::Store(_)) {
+                continue;
+            }
+            for value in layer.reads().into_iter().chain(layer.writes()) {
+                let uses = uses.entry(value).or_default();
+                if uses.last() != Some(&i) {
+                    uses.push(i);
+                }
+            }
+        }
+        uses
+    }
+
+    /// The lowest number that no tensor has.
+    #[must_use]
+    pub fn next_tensor(&self) -> TensorId {
+        let last = [
+            self.streams.keys().max(),
+            self.operands.keys().max(),
+            self.cached.keys().max(),
+            self.states.keys().max(),
+        ];
+        last.into_iter().flatten().max().map_or(0, |t| t + 1)
+    }
+
     /// Words (rows, entries) that a value takes.
     #[must_use]
     pub fn size(&self, value: Value, shape: Shape) -> usize {
@@ -394,85 +561,7 @@ impl Layers {
             // the norm's channels are not padded
             Value::Affine(t) => self.operands[&t].lanes.iter().flatten().count(),
             Value::Sums(t) => self.streams[&t].sums(shape),
+            Value::State(t) => self.states[&t].iter().product(),
         }
-    }
-}
-
-impl fmt::Display for Layers {
-    /// One line a layer: what snapshots of the passes show.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for layer in &self.list {
-            writeln!(f, "{layer}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |values: &[TensorId]| {
-            let texts: Vec<String> = values.iter().map(|t| format!("%{t}")).collect();
-            texts.join(" ")
-        };
-        match &self.work {
-            Work::Norm(n) => write!(
-                f,
-                "norm      {} -> affine of %{}  groups {:?}",
-                list(&n.streams),
-                n.operand,
-                n.parts
-            )?,
-            Work::Prep(p) => {
-                write!(
-                    f,
-                    "prep      {} -> %{}  {:?} {}x{}",
-                    list(&p.inputs),
-                    p.output,
-                    p.kind,
-                    p.size[0],
-                    p.size[1]
-                )?;
-                if let Some(r) = p.resample {
-                    write!(f, " {r:?}")?;
-                }
-                if p.sums {
-                    f.write_str(" sums")?;
-                }
-            }
-            Work::Conv(c) => {
-                write!(
-                    f,
-                    "conv      %{} -> %{}  {:?} {}x{} kernel {} stride {}",
-                    c.input, c.output, c.dest, c.size[0], c.size[1], c.kernel, c.stride
-                )?;
-                if let Some(r) = c.residual {
-                    write!(f, " + %{r}")?;
-                }
-                let flags = [
-                    ("phases", c.phases),
-                    ("upsample", c.upsample),
-                    ("sums", c.sums),
-                ];
-                for (name, set) in flags {
-                    if set {
-                        write!(f, " {name}")?;
-                    }
-                }
-                write!(f, " tiles {:?}", c.parts)?;
-            }
-            Work::Attention(a) => write!(
-                f,
-                "attention {} -> %{}  heads {} blocks {} pixels {}",
-                list(&a.inputs),
-                a.output,
-                a.heads,
-                a.head_blocks,
-                a.pixels
-            )?,
-            Work::Sample { stream } => write!(f, "sample    %{stream}")?,
-            Work::Store { stream, slot } => write!(f, "store     %{stream} -> ddr {slot}")?,
-            Work::Load { stream, slot } => write!(f, "load      ddr {slot} -> %{stream}")?,
-        }
-        write!(f, "  # {}", self.name)
     }
 }

@@ -7,8 +7,12 @@
 //! lower     graph -> layers of the accelerator's units
 //! fuse      upsampling into convolutions, channel sums into what makes a stream
 //! order     shortcuts early
+//! batch     several images, which share weights
+//! band      what is larger than its memory -> bands of rows
+//! resum     channel sums that do not fit -> made again
 //! spill     streams that do not fit -> DDR and back
 //! allocate  lives -> addresses of streams, operands, K and V, affine maps, sums
+//! homes     streams in DDR -> where they lie there
 //! tile      convolutions -> descriptors of some tiles of output channels
 //! weights   weights -> words of the weight memory
 //! records   what changes with the step -> parameter blocks
@@ -24,16 +28,22 @@
 
 mod access;
 mod allocate;
+mod band;
+mod batch;
 mod compile;
+mod display;
 mod encode;
 mod error;
 mod fuse;
+mod homes;
 mod layer;
 mod listing;
 mod lower;
 mod operations;
 mod order;
+mod prefetch;
 mod records;
+mod resum;
 mod ring;
 mod schedule;
 mod spill;
@@ -42,7 +52,7 @@ mod tile;
 mod waits;
 mod weights;
 
-pub use compile::{Compiled, Source, Stage, compile, stage};
+pub use compile::{Compiled, Options, Source, Stage, compile, compile_with, stage};
 pub use error::CompileError;
 pub use schedule::DataLayout;
 pub use target::{Memory, Shape, Target};

@@ -14,7 +14,7 @@ use diffuser_model::step::{NodeStep, QuantiseStep, StepParams};
 use crate::error::CompileError;
 use crate::layer::{
     AttentionWork, ConvWork, Dest, Lanes, Layer, Layers, NormWork, OperandForm, PrepKind, PrepWork,
-    StreamForm, Work,
+    SampleWork, StreamForm, Work,
 };
 use crate::target::{Shape, Target};
 
@@ -37,7 +37,15 @@ pub fn lower(graph: &Graph, step: &StepParams, target: &Target) -> Result<Layers
             cached: BTreeMap::new(),
             streams: BTreeMap::new(),
             spilled: vec![],
-            spill_words: 0,
+            homes: BTreeMap::new(),
+            home_words: 0,
+            states: BTreeMap::new(),
+            state_pixels: {
+                let input = &graph.tensors[Graph::INPUT];
+                input.height * input.width
+            },
+            state_in_ddr: false,
+            images: 1,
         },
     };
     for index in 0..graph.nodes.len() {
@@ -74,6 +82,8 @@ impl Lowering<'_> {
             name: self.graph.nodes[index].name.clone(),
             node: Some(index),
             work,
+            image: 0,
+            place: 0,
         });
     }
 
@@ -193,6 +203,10 @@ impl Lowering<'_> {
             inputs: node.inputs.clone(),
             output: node.output,
             size: self.size(node.inputs[0]),
+            from_rows: vec![0; node.inputs.len()],
+            to_row: 0,
+            maps: node.output,
+            state_band: false,
             sums: false,
         };
         self.push(index, Work::Prep(work));
@@ -294,6 +308,11 @@ impl Lowering<'_> {
             upsample: false,
             residual: conv.residual,
             sums: false,
+            add_sums: false,
+            sums_of: node.output,
+            to_row: 0,
+            residual_row: 0,
+            half: None,
             size: if conv.phases {
                 self.size(node.inputs[0])
             } else {
@@ -328,9 +347,15 @@ impl Lowering<'_> {
         self.layers.list.push(Layer {
             name: "sampler".into(),
             node: None,
-            work: Work::Sample {
+            work: Work::Sample(SampleWork {
                 stream: self.graph.output,
-            },
+                stream_row: 0,
+                rows: output.height,
+                state: None,
+                row: 0,
+            }),
+            image: 0,
+            place: 0,
         });
         Ok(())
     }

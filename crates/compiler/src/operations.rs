@@ -6,7 +6,8 @@ use diffuser_model::graph::{Resample, TensorId};
 
 use crate::allocate::Places;
 use crate::layer::{
-    AttentionWork, ConvWork, Dest, Layer, Layers, NormWork, PrepKind, PrepWork, Value, Work,
+    AttentionWork, ConvWork, Dest, Layer, Layers, NormWork, PrepKind, PrepWork, SampleWork,
+    Transfer, Value, Work,
 };
 use crate::records::ALIGNMENT;
 use crate::target::Target;
@@ -16,8 +17,10 @@ use crate::target::Target;
 pub(crate) struct Addresses {
     pub weights: usize,
     pub param: usize,
-    /// First byte of the streams that wait in DDR.
-    pub spilled: usize,
+    /// First byte of the streams that live in DDR.
+    pub homes: usize,
+    /// First byte of the states.
+    pub states: usize,
 }
 
 /// The operation of one descriptor: part `part` of a convolution or norm.
@@ -38,24 +41,66 @@ pub(crate) fn operation(
     };
     match &layer.work {
         Work::Norm(norm) => Op::Norm(make.norm(norm, part)),
-        Work::Prep(prep) => Op::Prep(make.prep(prep)),
+        Work::Prep(prep) => Op::Prep(make.prep(prep, layer.image)),
         Work::Conv(conv) => Op::Conv(make.conv(conv, part)),
         Work::Attention(attention) => Op::Attention(make.attention(attention)),
-        Work::Sample { stream } => Op::Sample(make.sample(*stream, noise)),
-        Work::Store { stream, slot } => Op::Store(Store {
-            space: Space::Stream as u32,
-            address: make.place(Value::Stream(*stream)),
-            words: layers.streams[stream].words(target.shape) as u32,
-            ddr: make.spill(*slot),
-        }),
-        Work::Load { stream, slot } => Op::Load(Load {
-            space: Space::Stream as u32,
-            per_step: 0,
-            address: make.place(Value::Stream(*stream)),
-            words: layers.streams[stream].words(target.shape) as u32,
-            ddr: make.spill(*slot),
-        }),
+        Work::Sample(sample) => Op::Sample(make.sample(sample, layer.image, noise)),
+        Work::Store(transfer) => {
+            let [address, words, ddr] = make.transfer(transfer, part);
+            let space = Space::Stream as u32;
+            Op::Store(Store {
+                space,
+                address,
+                words,
+                ddr,
+            })
+        }
+        Work::Load(transfer) => {
+            let [address, words, ddr] = make.transfer(transfer, part);
+            Op::Load(Load {
+                space: Space::Stream as u32,
+                per_step: 0,
+                address,
+                words,
+                ddr,
+            })
+        }
+        Work::StoreState(transfer) => {
+            let [address, words, ddr] = make.state_transfer(transfer, layer.image);
+            let space = Space::State as u32;
+            Op::Store(Store {
+                space,
+                address,
+                words,
+                ddr,
+            })
+        }
+        Work::LoadState(transfer) => {
+            let [address, words, ddr] = make.state_transfer(transfer, layer.image);
+            Op::Load(Load {
+                space: Space::State as u32,
+                per_step: 0,
+                address,
+                words,
+                ddr,
+            })
+        }
     }
+}
+
+/// Descriptors of a transfer of a stream: one for each block of channels, where a part of each is moved.
+pub(crate) fn transfer_parts(layers: &Layers, target: &Target, transfer: &Transfer) -> usize {
+    let band = layers.streams[&transfer.stream];
+    if band.pixels() == home_pitch(layers, target, transfer.home) {
+        return 1;
+    }
+    band.channels.div_ceil(target.shape.outputs)
+}
+
+/// Stream words from one block of channels to the next in DDR: each begins at a multiple of 64 bytes.
+pub(crate) fn home_pitch(layers: &Layers, target: &Target, home: TensorId) -> usize {
+    let unit = (ALIGNMENT / (2 * target.shape.outputs)).max(1);
+    layers.streams[&home].pixels().next_multiple_of(unit)
 }
 
 struct Make<'a> {
@@ -70,10 +115,36 @@ impl Make<'_> {
         self.places.of(value) as u32
     }
 
-    /// In units of 64 bytes.
-    fn spill(&self, slot: usize) -> u32 {
-        let bytes = self.at.spilled + slot * 2 * self.target.shape.outputs;
-        (bytes / ALIGNMENT) as u32
+    /// Address, words and place in DDR, in units of 64 bytes, of part `part` of a transfer.
+    fn transfer(&self, transfer: &Transfer, part: usize) -> [u32; 3] {
+        let shape = self.target.shape;
+        let band = self.layers.streams[&transfer.stream];
+        let whole = transfer_parts(self.layers, self.target, transfer) == 1;
+        let words = if whole {
+            band.words(shape)
+        } else {
+            band.pixels()
+        };
+        let at = self.place(Value::Stream(transfer.stream)) as usize + part * band.pixels();
+        let pitch = home_pitch(self.layers, self.target, transfer.home);
+        let home = self.layers.homes[&transfer.home] + part * pitch + transfer.row * band.size[1];
+        let ddr = (self.at.homes + home * 2 * shape.outputs) / ALIGNMENT;
+        [at as u32, words as u32, ddr as u32]
+    }
+
+    fn state_transfer(&self, transfer: &Transfer, image: usize) -> [u32; 3] {
+        let [rows, width] = self.layers.states[&transfer.stream];
+        let first = image * self.layers.state_pitch() + transfer.row * width;
+        let ddr = (self.at.states + 16 * first) / ALIGNMENT;
+        let address = self.place(Value::State(transfer.stream));
+        [address, (rows * width) as u32, ddr as u32]
+    }
+
+    /// First word of some row of a stream, and words from one block of channels to the next.
+    fn rows(&self, stream: TensorId, row: usize) -> (u32, u32) {
+        let form = self.layers.streams[&stream];
+        let first = self.place(Value::Stream(stream)) + (row * form.size[1]) as u32;
+        (first, form.pixels() as u32)
     }
 
     fn channels(&self, stream: TensorId) -> u32 {
@@ -107,9 +178,8 @@ impl Make<'_> {
         }
     }
 
-    fn prep(&self, prep: &PrepWork) -> Prep {
+    fn prep(&self, prep: &PrepWork, image: usize) -> Prep {
         let [height, width] = prep.size.map(|n| n as u32);
-        let pixels = height * width;
         let mut op = Prep {
             kind: prep.kind.code(),
             silu: prep.kind == PrepKind::Norm { silu: true },
@@ -124,33 +194,36 @@ impl Make<'_> {
             ..Prep::default()
         };
         if prep.sums {
-            op.sums_base = self.place(Value::Sums(prep.output));
+            op.sums_base = self.place(Value::Sums(prep.maps));
         }
         if prep.kind == PrepKind::StatePlanes {
+            let row = prep.from_rows[0] * prep.size[1];
+            op.stream_a = if prep.state_band {
+                self.place(Value::State(prep.inputs[0])) + row as u32
+            } else {
+                (image * self.layers.state_pixels + row) as u32
+            };
             op.channels_a = self.layers.operands[&prep.output]
                 .lanes
                 .iter()
                 .flatten()
                 .count() as u32;
         } else {
-            op.stream_a = self.place(Value::Stream(prep.inputs[0]));
+            (op.stream_a, op.plane_a) = self.rows(prep.inputs[0], prep.from_rows[0]);
             op.channels_a = self.channels(prep.inputs[0]);
-            op.plane_a = pixels;
         }
         if let Some(&b) = prep.inputs.get(1) {
-            op.stream_b = self.place(Value::Stream(b));
+            (op.stream_b, op.plane_b) = self.rows(b, prep.from_rows[1]);
             op.channels_b = self.channels(b);
-            op.plane_b = pixels;
         }
         if let PrepKind::Norm { .. } = prep.kind {
-            op.affine = self.place(Value::Affine(prep.output));
+            op.affine = self.place(Value::Affine(prep.maps));
         }
         if !matches!(prep.kind, PrepKind::StreamPlanes | PrepKind::Stream) {
             op.param = self.at.param as u32;
         }
         if prep.kind == PrepKind::Stream {
-            op.dest = self.place(Value::Stream(prep.output));
-            op.plane_dest = self.layers.streams[&prep.output].pixels() as u32;
+            (op.dest, op.plane_dest) = self.rows(prep.output, prep.to_row);
         } else {
             op.dest = self.place(Value::Operand(prep.output));
         }
@@ -165,7 +238,10 @@ impl Make<'_> {
         let [out_height, out_width] = conv.size.map(|n| n as u32);
         let first = tiles.start as u32;
         let phase = conv.phase(part);
-        let [pad_top, pad_left] = phase.map_or(conv.padding, |(_, phase)| phase.padding());
+        let [mut pad_top, pad_left] = phase.map_or(conv.padding, |(_, phase)| phase.padding());
+        if conv.half.is_some() {
+            pad_top = conv.padding[0];
+        }
         let mut op = Conv {
             dest_kind: conv.dest.code(),
             planes: operand.planes == 2,
@@ -174,7 +250,7 @@ impl Make<'_> {
             upsample: conv.upsample,
             residual: conv.residual.is_some(),
             sums: conv.sums,
-            add_sums: conv.sums && phase.is_some_and(|(index, _)| index > 0),
+            add_sums: conv.add_sums || conv.sums && phase.is_some_and(|(index, _)| index > 0),
             interleave: conv.phases,
             pad_top: pad_top as u32,
             pad_left: pad_left as u32,
@@ -191,18 +267,19 @@ impl Make<'_> {
         };
         match conv.dest {
             Dest::Stream => {
-                let pixels = self.layers.streams[&conv.output].pixels() as u32;
-                op.dest = self.place(Value::Stream(conv.output)) + first * pixels;
-                op.dest_plane = pixels;
+                let (dest, plane) = self.rows(conv.output, conv.to_row);
+                (op.dest, op.dest_plane) = (dest + first * plane, plane);
                 if let Some((_, phase)) = phase {
                     op.dest += phase.pixel(0, conv.size[1]) as u32;
                 }
                 if let Some(residual) = conv.residual {
-                    op.residual_at = self.place(Value::Stream(residual)) + first * pixels;
+                    let (at, own) = self.rows(residual, conv.residual_row);
+                    debug_assert_eq!(own, plane, "a residual lies like the result");
+                    op.residual_at = at + first * plane;
                 }
                 if conv.sums {
                     op.sums_base =
-                        self.place(Value::Sums(conv.output)) + first * shape.outputs as u32;
+                        self.place(Value::Sums(conv.sums_of)) + first * shape.outputs as u32;
                 }
             }
             Dest::Query => {
@@ -232,16 +309,21 @@ impl Make<'_> {
         }
     }
 
-    fn sample(&self, stream: TensorId, noise: bool) -> Sample {
-        let form = &self.layers.streams[&stream];
+    fn sample(&self, sample: &SampleWork, image: usize, noise: bool) -> Sample {
+        let form = &self.layers.streams[&sample.stream];
+        let row = (sample.row * form.size[1]) as u32;
+        let state = match sample.state {
+            Some(band) => self.place(Value::State(band)) + row,
+            None => (image * self.layers.state_pixels) as u32 + row,
+        };
         Sample {
-            stream: self.place(Value::Stream(stream)),
+            stream: self.rows(sample.stream, sample.stream_row).0,
             channels: form.channels as u32,
             noise,
-            pixels: form.pixels() as u32,
-            state: 0,
+            pixels: (sample.rows * form.size[1]) as u32,
+            state,
             param: self.at.param as u32,
-            image: 0,
+            image: image as u32,
         }
     }
 }

@@ -73,8 +73,10 @@ impl Content {
 pub struct Block {
     /// What it holds.
     pub content: Content,
-    /// First and last command that read it.
-    pub uses: [usize; 2],
+    /// Image that it is for, where each has parameters of its own; else 0.
+    pub image: usize,
+    /// Commands that read it, in order.
+    pub uses: Vec<usize>,
 }
 
 /// The layout of a step's record.
@@ -134,26 +136,32 @@ impl RecordLayout {
         }
     }
 
-    /// The records of all steps, one behind the other.
+    /// The records of all steps, one behind the other, of the steps of each image, or of all of them.
     ///
     /// # Errors
     /// [`CompileError::Mismatch`] where there are not as many steps as sampler steps, or a node's step
     /// is of another kind than the node; [`CompileError::Field`] for values that no block can hold.
-    pub fn encode(&self, steps: &[StepParams], sampling: &[Step]) -> Result<Vec<u8>, CompileError> {
-        if steps.len() != sampling.len() || steps.is_empty() {
+    pub fn encode(
+        &self,
+        images: &[&[StepParams]],
+        sampling: &[Step],
+    ) -> Result<Vec<u8>, CompileError> {
+        let other = images.iter().find(|s| s.len() != sampling.len());
+        if sampling.is_empty() || images.is_empty() || other.is_some() {
             return Err(CompileError::mismatch(format!(
                 "{} steps of the network, {} of the sampler: expected as many, and at least one",
-                steps.len(),
+                other.map_or(0, |s| s.len()),
                 sampling.len()
             )));
         }
-        let mut bytes = vec![0; self.stride * steps.len()];
+        let mut bytes = vec![0; self.stride * sampling.len()];
         let records = bytes.chunks_exact_mut(self.stride);
-        for ((record, step), sampling) in records.zip(steps).zip(sampling) {
+        for (i, (record, sampling)) in records.zip(sampling).enumerate() {
             for chunk in &self.chunks {
                 let mut at = chunk.offset;
                 for block in &self.blocks[chunk.blocks.clone()] {
-                    for entry in encode_block(&block.content, step, sampling)? {
+                    let image = block.image.min(images.len() - 1);
+                    for entry in encode_block(&block.content, &images[image][i], sampling)? {
                         record[at..at + ENTRY].copy_from_slice(&entry.to_le_bytes());
                         at += ENTRY;
                     }

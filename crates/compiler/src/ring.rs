@@ -1,8 +1,8 @@
 //! Part of the pass `schedule`: prefetching through a ring.
 //!
-//! Weights and parameters are used once a pass, in program order. Each chunk of them has a place that
-//! is fixed for all passes: chunks lie one behind the other, from the beginning again where the
-//! memory ends. A chunk may be loaded as soon as the last user of what lay there is done, so the load
+//! Weights and parameters are used in program order, most of them once a pass or by neighbours. Each chunk of them has
+//! a place that is fixed for all passes: chunks lie one behind the other, from the beginning again where the
+//! memory ends, past those that are read later again. A chunk may be loaded as soon as the last user of what lay there is done, so the load
 //! stands right behind that user, often in the pass before: then the program's preamble loads the
 //! chunk for the first pass, and each pass loads it for the next.
 
@@ -26,41 +26,64 @@ pub struct Slot {
     pub behind: i64,
 }
 
-/// Slots for chunks that are used in this order, `commands` being those of a pass; none where a
-/// chunk is larger than the ring.
-#[must_use]
-pub fn place(chunks: &[Chunk], words: usize, commands: usize) -> Option<Vec<Slot>> {
+/// Slots for chunks in the order of their first use, `commands` being those of a pass. Where a chunk finds no
+/// room beside those that are still to be read, the two: the chunk, and one that is in its way, itself
+/// where it is larger than the ring.
+///
+/// # Errors
+/// As said.
+pub fn place(chunks: &[Chunk], words: usize, commands: usize) -> Result<Vec<Slot>, [usize; 2]> {
     let mut next = 0;
-    let mut slots = Vec::with_capacity(chunks.len());
-    for chunk in chunks {
+    let mut slots: Vec<Slot> = Vec::with_capacity(chunks.len());
+    // those that may still be read
+    let mut living: Vec<usize> = Vec::new();
+    for (i, chunk) in chunks.iter().enumerate() {
         if chunk.words > words {
-            return None;
+            return Err([i, i]);
         }
-        if next + chunk.words > words {
-            next = 0;
-        }
-        slots.push(Slot {
-            address: next,
-            behind: 0,
-        });
-        next += chunk.words;
-    }
-    let n = chunks.len();
-    for i in 0..n {
-        let overlaps = |j: usize| {
-            slots[j].address < slots[i].address + chunks[i].words
-                && slots[i].address < slots[j].address + chunks[j].words
+        living.retain(|&j| chunks[j].last_use >= chunk.first_use);
+        let in_way = |at: usize| {
+            let mut found = living.iter().copied();
+            found.find(|&j| {
+                slots[j].address < at + chunk.words && at < slots[j].address + chunks[j].words
+            })
         };
-        // back through this pass, then through the pass before down to the chunk itself
-        let here = (0..i).map(|j| (j, 0));
-        let before = (i..n).map(|j| (j, commands as i64));
-        let users = here.chain(before).filter(|&(j, _)| overlaps(j));
-        let behind = users
-            .map(|(j, back)| chunks[j].last_use as i64 - back)
-            .max();
-        slots[i].behind = behind.unwrap_or(-1);
+        let mut wrapped = false;
+        let mut obstacle = i;
+        let address = loop {
+            if next + chunk.words > words {
+                if wrapped {
+                    return Err([i, obstacle]);
+                }
+                (next, wrapped) = (0, true);
+            }
+            match in_way(next) {
+                Some(j) => (next, obstacle) = (slots[j].address + chunks[j].words, j),
+                None => break next,
+            }
+        };
+        slots.push(Slot { address, behind: 0 });
+        living.push(i);
+        next = address + chunk.words;
     }
-    Some(slots)
+    for i in 0..chunks.len() {
+        slots[i].behind = behind(chunks, &slots, i, commands);
+    }
+    Ok(slots)
+}
+
+/// The last user of what lies in a chunk's place before it.
+fn behind(chunks: &[Chunk], slots: &[Slot], i: usize, commands: usize) -> i64 {
+    let overlaps = |j: usize| {
+        slots[j].address < slots[i].address + chunks[i].words
+            && slots[i].address < slots[j].address + chunks[j].words
+    };
+    // back through this pass, then through the pass before down to the chunk itself
+    let here = (0..i).filter(|&j| overlaps(j));
+    let here = here.map(|j| chunks[j].last_use as i64).max();
+    let before = (i..chunks.len()).filter(|&j| overlaps(j));
+    let before = before.map(|j| chunks[j].last_use as i64 - commands as i64);
+    here.or_else(|| before.max()).unwrap_or(-1)
 }
 
 #[cfg(test)]
@@ -119,6 +142,23 @@ mod tests {
                 assert!(slot.behind >= -18);
             }
         }
-        assert_eq!(place(&[chunk(4, 0, 0)], 3, 1), None);
+        assert_eq!(place(&[chunk(4, 0, 0)], 3, 1), Err([0, 0]));
+    }
+
+    #[test]
+    fn what_is_read_again_stays() {
+        // the first is read to the end: the others take turns beside it, or find no room
+        let chunks = [
+            chunk(2, 0, 9),
+            chunk(2, 1, 1),
+            chunk(3, 2, 2),
+            chunk(2, 3, 3),
+        ];
+        let slots = place(&chunks, 5, 10).unwrap();
+        let addresses: Vec<usize> = slots.iter().map(|s| s.address).collect();
+        assert_eq!(addresses, [0, 2, 2, 2]);
+        let behind: Vec<i64> = slots.iter().map(|s| s.behind).collect();
+        assert_eq!(behind, [-1, -7, 1, 2]);
+        assert_eq!(place(&chunks, 4, 10), Err([2, 0]));
     }
 }

@@ -7,8 +7,7 @@
 
 use diffuser_model::graph::TensorId;
 
-use crate::layer::{ConvWork, Layer, Layers, PrepWork, Spilled, Value, Work};
-use crate::records::ALIGNMENT;
+use crate::layer::{ConvWork, Layer, Layers, PrepWork, Transfer, Value, Work};
 use crate::target::Shape;
 
 /// Layers between a load and the reader that it is for, where it can be so early: the load takes time.
@@ -44,27 +43,25 @@ pub fn spill(layers: &mut Layers, full: usize, shape: Shape) -> bool {
         let load = layers.list.remove(gap.after);
         layers.list.insert(gap.before - 1, load);
     } else {
-        apply(layers, gap, full, shape);
+        apply(layers, gap, full);
     }
     true
 }
 
 fn is_load(layer: &Layer) -> bool {
-    matches!(layer.work, Work::Load { .. })
+    matches!(layer.work, Work::Load(_))
 }
 
 fn gaps(layers: &Layers) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    for &stream in layers.streams.keys() {
-        let value = Value::Stream(stream);
-        let touches = |l: &Layer| {
-            let store = matches!(l.work, Work::Store { .. });
-            !store && (l.reads().contains(&value) || l.writes().contains(&value))
+    for (value, uses) in layers.uses() {
+        let Value::Stream(stream) = value else {
+            continue;
         };
-        let uses: Vec<usize> = (0..layers.list.len())
-            .filter(|&i| touches(&layers.list[i]))
-            .collect();
-        gaps.extend(uses.windows(2).map(|w| Gap {
+        // bands of one stream are written one after the other
+        let reads = |i: usize| !layers.list[i].writes().contains(&value);
+        let between = uses.windows(2).filter(|w| w[1] > w[0] + 1 && reads(w[1]));
+        gaps.extend(between.map(|w| Gap {
             stream,
             after: w[0],
             before: w[1],
@@ -73,57 +70,50 @@ fn gaps(layers: &Layers) -> Vec<Gap> {
     gaps
 }
 
-fn apply(layers: &mut Layers, gap: Gap, full: usize, shape: Shape) {
+fn apply(layers: &mut Layers, gap: Gap, full: usize) {
     let form = layers.streams[&gap.stream];
-    let copy = layers.streams.keys().max().map_or(0, |t| t + 1);
-    // graph tensors that are no streams have numbers too
-    let copy = copy
-        .max(layers.operands.keys().max().map_or(0, |t| t + 1))
-        .max(layers.cached.keys().max().map_or(0, |t| t + 1));
+    let copy = layers.next_tensor();
     layers.streams.insert(copy, form);
     // one that came from DDR lies there still
     let known = layers
         .spilled
         .iter_mut()
-        .find(|s| s.copies.contains(&gap.stream));
-    let (slot, from_ddr) = match known {
-        Some(spilled) => {
-            spilled.copies.push(copy);
-            (spilled.slot, spilled.copies[0] != gap.stream)
+        .find(|copies| copies.contains(&gap.stream));
+    let (home, from_ddr) = match known {
+        Some(copies) => {
+            copies.push(copy);
+            (copies[0], copies[0] != gap.stream)
         }
         None => {
-            let slot = layers.spill_words;
-            layers.spilled.push(Spilled {
-                slot,
-                copies: vec![gap.stream, copy],
-            });
-            let unit = (ALIGNMENT / (2 * shape.outputs)).max(1);
-            layers.spill_words += form.words(shape).next_multiple_of(unit);
-            (slot, false)
+            layers.spilled.push(vec![gap.stream, copy]);
+            (gap.stream, false)
         }
+    };
+    let transfer = |stream| Transfer {
+        stream,
+        home,
+        row: 0,
     };
     for layer in &mut layers.list[gap.before..] {
         rename(&mut layer.work, gap.stream, copy);
     }
     if !from_ddr {
         // stored for a later gap already: now for this one, which is earlier
-        let stored =
-            |l: &Layer| matches!(l.work, Work::Store { stream, .. } if stream == gap.stream);
+        let stored = |l: &Layer| matches!(l.work, Work::Store(t) if t.stream == gap.stream);
         layers.list.retain(|l| !stored(l));
     }
     let load = Layer {
-        name: layers.list[gap.before].name.clone(),
         node: None,
-        work: Work::Load { stream: copy, slot },
+        work: Work::Load(transfer(copy)),
+        ..layers.list[gap.before].clone()
     };
     let at = gap.before.saturating_sub(LEAD).max(full + 1);
     layers.list.insert(at, load);
     if !from_ddr {
-        let stream = gap.stream;
         let store = Layer {
-            name: layers.list[gap.after].name.clone(),
             node: None,
-            work: Work::Store { stream, slot },
+            work: Work::Store(transfer(gap.stream)),
+            ..layers.list[gap.after].clone()
         };
         layers.list.insert(gap.after + 1, store);
     }
@@ -141,7 +131,7 @@ fn rename(work: &mut Work, from: TensorId, to: TensorId) {
             residual: Some(residual),
             ..
         }) if *residual == from => *residual = to,
-        Work::Sample { stream } if *stream == from => *stream = to,
+        Work::Sample(sample) if sample.stream == from => sample.stream = to,
         _ => {}
     }
 }

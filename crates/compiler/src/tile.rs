@@ -61,7 +61,7 @@ pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), Co
             split_last(&mut parts);
         }
         if conv.phases {
-            let all = Phase::ALL.len();
+            let all = Phase::ALL.len() / if conv.half.is_some() { 2 } else { 1 };
             parts = parts.into_iter().flat_map(|p| vec![p; all]).collect();
         }
         if let Work::Conv(conv) = &mut layers.list[index].work {
@@ -81,11 +81,11 @@ fn cut_norms(layers: &mut Layers, shape: Shape) {
                 let channels = layers.streams[&conv.output].channels;
                 let ends = conv.parts.iter();
                 let ends = ends.map(|p| (p.end * shape.outputs).min(channels));
-                made.push((conv.output, ends.collect()));
+                made.push((conv.sums_of, ends.collect()));
             }
             Work::Prep(prep) if prep.kind == PrepKind::Stream => {
                 let channels = layers.streams[&prep.output].channels;
-                made.push((prep.output, vec![channels]));
+                made.push((prep.maps, vec![channels]));
             }
             Work::Norm(norm) => {
                 let parts = norm_parts(norm, layers, &made);

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::runner::{check_any_order, check_in_order, reference};
+use common::runner::{check_any_order, check_in_order, references};
 use common::simulate::check_simulated;
-use diffuser_compiler::{Source, Target, compile};
+use diffuser_compiler::{Options, Source, Target, compile_with};
 use diffuser_model::graph::Op;
 use diffuser_spec::sampler::Step;
 use diffuser_testing::Network;
@@ -47,9 +47,14 @@ fn random_graphs() {
             steps: &steps,
             sampling: &[0, 1, 2].map(sampling),
         };
-        let want = reference(&source);
+        let images = 1 + seed as usize % 3;
+        let options = Options {
+            images,
+            own_conditions: seed % 4 == 1,
+        };
+        let want = references(&source, images);
         let target = Target::ALL[seed as usize % 2];
-        let compiled = match compile(&source, &target) {
+        let compiled = match compile_with(&source, &target, &options) {
             Ok(compiled) => compiled,
             Err(e) => panic!("seed {seed}: {e}"),
         };
@@ -58,4 +63,58 @@ fn random_graphs() {
         check_simulated(&compiled, &want);
     }
     assert!(kinds.iter().all(|&k| k >= 10), "{kinds:?}");
+}
+
+/// Memories in which hardly a tensor fits: what compiles gives the engine's bits, and most of it compiles.
+#[test]
+fn random_graphs_in_tiny_memories() {
+    let (mut compiled_in_bands, mut refused) = (0, 0);
+    for seed in 100..140 {
+        let shape = [
+            3 + seed as usize % 9,
+            2 + seed as usize / 3 % 7,
+            1 + seed as usize % 4,
+        ];
+        let mut n = Network::accelerated(seed, shape, &[1, 3, 5, 16, 17], 6);
+        let steps = [n.step(), n.step()];
+        // bands of the state have no noise, and nothing of the step before
+        let sampling = [0, 1].map(|step| Step {
+            next: [1 << 31, 1 << 30, 1 << 29, 0, 0],
+            ..sampling(step)
+        });
+        let source = Source {
+            graph: &n.graph,
+            nodes: &n.nodes,
+            steps: &steps,
+            sampling: &sampling,
+        };
+        let target = Target {
+            stream: [120, 200, 320][seed as usize % 3],
+            operand: [40, 80, 160][seed as usize / 3 % 3],
+            state: 40,
+            ..Target::SMALL
+        };
+        let images = 1 + seed as usize / 2 % 2;
+        let options = Options {
+            images,
+            ..Options::default()
+        };
+        let compiled = match compile_with(&source, &target, &options) {
+            Ok(compiled) => compiled,
+            Err(_) => {
+                refused += 1;
+                continue;
+            }
+        };
+        let want = references(&source, images);
+        let bands = |d: &diffuser_isa::Descriptor| matches!(d.op, diffuser_isa::Op::Store(s) if s.space == 2);
+        compiled_in_bands += usize::from(compiled.program.iter().any(bands));
+        check_in_order(&compiled, &n.graph, &want);
+        check_any_order(&compiled, &want, seed);
+        check_simulated(&compiled, &want);
+    }
+    assert!(
+        compiled_in_bands >= 10,
+        "{compiled_in_bands}, {refused} refused"
+    );
 }

@@ -4,7 +4,8 @@ mod common;
 
 use std::path::Path;
 
-use common::runner::check_with;
+use common::runner::{check_in_order, prepared};
+use common::simulate::check_simulated;
 use diffuser_compiler::Target;
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::Sampler;
@@ -14,18 +15,27 @@ fn shipped() -> QuantisedModel {
     QuantisedModel::load(&path).expect("the shipped model")
 }
 
-#[test]
-fn two_steps_on_the_board() {
+fn check(target: &Target, sampler: Sampler, images: usize) {
     let model = shipped();
     let class = (!model.embedding.classes.is_empty()).then_some(1);
-    let compiled = check_with(&model, &Target::ZU9EG, Sampler::Ddim, 2, class);
-    println!("{:?}", compiled.taken);
+    let (compiled, want) = prepared(&model, target, (sampler, 2), class, images);
+    if images == 1 {
+        check_in_order(&compiled, &model.graph, &want);
+    }
+    check_simulated(&compiled, &want);
+}
+
+#[test]
+fn two_steps_on_the_board() {
+    check(&Target::ZU9EG, Sampler::Ddim, 1);
+}
+
+#[test]
+fn two_steps_of_two_images_on_the_board() {
+    check(&Target::ZU9EG, Sampler::Ddpm, 2);
 }
 
 #[test]
 fn two_steps_on_the_small_array() {
-    let model = shipped();
-    let class = (!model.embedding.classes.is_empty()).then_some(1);
-    let compiled = check_with(&model, &Target::SMALL, Sampler::Ddpm, 2, class);
-    println!("{:?}", compiled.taken);
+    check(&Target::SMALL, Sampler::Ddpm, 1);
 }

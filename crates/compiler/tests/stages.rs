@@ -4,7 +4,7 @@ mod common;
 
 use common::model::{Kind, random_model_of};
 use common::runner::steps;
-use diffuser_compiler::{Source, Stage, Target, stage};
+use diffuser_compiler::{Options, Source, Stage, Target, stage};
 use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
@@ -35,7 +35,7 @@ fn stages_of_a_small_network() {
         ..Target::SMALL
     };
     for pass in Stage::ALL {
-        let text = stage(&source, &target, pass).expect("it fits");
+        let text = stage(&source, &target, &Options::default(), pass).expect("it fits");
         insta::assert_snapshot!(pass.name(), text);
     }
 }

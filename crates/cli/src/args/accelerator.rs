@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, value_parser};
 use diffuser::{CompilerStage, Device, Sampler, Spacing, Target};
 
@@ -21,6 +22,15 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "NAME")]
     #[arg(value_parser = one_of(Target::ALL, target_name))]
     pub target: Option<Target>,
+
+    /// Images that one run of the accelerator makes [default: 2 where there are so many and they fit]
+    #[arg(long, value_name = "N", value_parser = batches())]
+    pub batch: Option<usize>,
+}
+
+/// Numbers of images of one run.
+fn batches() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=256)
 }
 
 /// Kind of a device. (clap takes a `bool` for a flag without a value.)
@@ -60,6 +70,7 @@ impl DeviceArgs {
 const COMPILE_EXAMPLES: &str = "\
 Examples:
   diffuser compile my.safetensors                     what it takes, and cycles of a step
+  diffuser compile my.safetensors --batch 2           the same for two images at once
   diffuser compile my.safetensors -o job.safetensors  program, weights and records for a host
   diffuser compile --target small --emit program      the embedded model's descriptors as text
 
@@ -76,6 +87,10 @@ pub struct CompileArgs {
     #[arg(long, value_name = "NAME", default_value = "zu9eg")]
     #[arg(value_parser = one_of(Target::ALL, target_name))]
     pub target: Target,
+
+    /// Images that one run makes; they share the loads of weights
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = batches())]
+    pub batch: usize,
 
     /// Write the tensors `program`, `data` and `records`, safetensors
     #[arg(long, short, value_name = "FILE", help_heading = OUTPUT)]

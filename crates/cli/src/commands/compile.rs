@@ -33,12 +33,12 @@ pub fn run(arguments: &CompileArgs, ui: &Ui) -> Result<()> {
         generator = generator.spacing(spacing);
     }
     if let Some(stage) = arguments.emit {
-        ui::print(&generator.compiler_stage(&arguments.target, stage)?)?;
+        ui::print(&generator.compiler_stage(&arguments.target, arguments.batch, stage)?)?;
     }
     if output.is_none() && arguments.emit.is_some() {
         return Ok(());
     }
-    let program = generator.compile(&arguments.target)?;
+    let program = generator.compile(&arguments.target, arguments.batch)?;
     if let Some(output) = output {
         let path = output.path().display().to_string();
         output.commit(&program.to_bytes()?)?;
@@ -80,7 +80,9 @@ fn report(arguments: &CompileArgs, program: &Program, measured: &Measured) -> Va
         |path| json!(path.display().to_string()),
     );
     value["cycles_per_step"] = json!(measured.cycles_per_step);
-    value["macs_per_step"] = json!(program.macs.iter().sum::<u64>());
+    value["cycles_per_image_step"] = json!(measured.cycles_per_step as f64 / images(program));
+    let macs: u64 = program.macs.iter().sum();
+    value["macs_per_step"] = json!(macs * program.compiled.images as u64);
     value["utilisation"] = json!(measured.utilisation);
     value["busy_per_step"] = json!(measured.busy);
     value["stalls_per_step"] = stalls(measured.stalls);
@@ -116,6 +118,10 @@ fn text(program: &Program, measured: &Measured) -> String {
         line(&name, format!("{words} of {} words", target.words(memory)));
     }
     line("cycles of a step", measured.cycles_per_step.to_string());
+    if c.images > 1 {
+        let each = measured.cycles_per_step as f64 / images(program);
+        line("for each image", format!("{each:.0} of {}", c.images));
+    }
     line("array in use", percent(measured.utilisation));
     let [weight, operand, bank, drain] = measured.stalls;
     line(
@@ -135,6 +141,10 @@ fn text(program: &Program, measured: &Measured) -> String {
         let _ = writeln!(text, "{:>10}  {share:>6}  {}", array(&layer), layer.name);
     }
     text
+}
+
+fn images(program: &Program) -> f64 {
+    program.compiled.images as f64
 }
 
 fn percent(share: f64) -> String {

@@ -60,7 +60,8 @@ fn make(
         given,
         DEFAULT_COUNT,
     )?
-    .device(arguments.device.device());
+    .device(arguments.device.device())
+    .batch(arguments.device.batch);
     let layouts = layouts(profile, generator.image_count()?, arguments)?;
     let load_time = begun.elapsed();
     let watcher = Watcher {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use diffuser_compiler::{Compiled, Source, Target, compile};
+use diffuser_compiler::{Compiled, Options, Source, Target, compile_with};
 use diffuser_device::{Context, Ddr, Memories, Shape, Sizes, ops};
 use diffuser_engine::{Engine, KernelChoice, TensorView};
 use diffuser_isa::{Common, Descriptor, Op, Unit};
@@ -49,7 +49,14 @@ pub struct Reference {
     pub states: Vec<Vec<i32>>,
 }
 
-pub fn reference(source: &Source) -> Reference {
+/// Of the images from [`IMAGE`] on.
+pub fn references(source: &Source, images: usize) -> Vec<Reference> {
+    (0..images)
+        .map(|k| reference(source, IMAGE + k as u64))
+        .collect()
+}
+
+fn reference(source: &Source, image: u64) -> Reference {
     let Source {
         graph,
         nodes,
@@ -59,7 +66,7 @@ pub fn reference(source: &Source) -> Reference {
     let engine = Engine::new(graph.clone(), nodes, KernelChoice::Auto).expect("sound");
     let mut workspace = engine.workspace();
     let length = graph.tensors[Graph::INPUT].len();
-    let start = noise(SEED, IMAGE, Purpose::Start, length);
+    let start = noise(SEED, image, Purpose::Start, length);
     let mut state = start.clone();
     let mut previous = vec![0; length];
     let (mut streams, mut states) = (vec![], vec![]);
@@ -74,7 +81,7 @@ pub fn reference(source: &Source) -> Reference {
             .evaluate_observed(&state, step, &mut workspace, &mut observer)
             .expect("the step fits")
             .to_vec();
-        let fresh = noise(SEED, IMAGE, Purpose::Step(i as u32), length);
+        let fresh = noise(SEED, image, Purpose::Step(i as u32), length);
         advance_fixed(
             step.timestep,
             fixed,
@@ -124,7 +131,7 @@ pub fn sizes(target: &Target) -> Sizes {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(compiled: &'a Compiled, start: &[i32]) -> Self {
+    pub fn new(compiled: &'a Compiled, want: &[Reference]) -> Self {
         let target = &compiled.target;
         let mut memories = Memories::new(shape(target), sizes(target));
         // what was there before must not matter
@@ -132,9 +139,7 @@ impl<'a> Machine<'a> {
         memories.operand.fill(0x5a);
         memories.weight.fill(0x5a);
         let mut ddr = Ddr::new(1 << 40);
-        let mut data = compiled.data.clone();
-        let state = compiled.state_bytes(start);
-        data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+        let data = with_starts(compiled, want.iter().map(|w| &w.start[..]));
         ddr.write(DATA, &data).expect("room");
         ddr.write(RECORDS, &compiled.records).expect("room");
         Self {
@@ -162,12 +167,30 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A stream of the stream memory, channels innermost.
-    pub fn stream(&self, graph: &Graph, tensor: usize) -> Vec<i16> {
+    /// A stream, of the stream memory or from its home in DDR, channels innermost.
+    pub fn stream(&self, graph: &Graph, tensor: usize, image: usize) -> Vec<i16> {
         let info = &graph.tensors[tensor];
-        let place = self.compiled.stream_place(tensor).expect("a stream");
         let (pixels, outputs) = (info.height * info.width, self.memories.shape.outputs);
         let mut values = Vec::with_capacity(info.len());
+        let Some(place) = self.compiled.stream_place(tensor, image) else {
+            let home = self.compiled.stream_home(tensor, image);
+            let [home, pitch] = home.expect("a stream");
+            let mut words = vec![0; 2 * outputs * pixels];
+            let mut blocks = Vec::new();
+            for block in 0..info.channels.div_ceil(outputs) {
+                let at = DATA + (home + block * pitch) as u64;
+                self.ddr.read(at, &mut words).expect("in DDR");
+                blocks.push(words.clone());
+            }
+            for n in 0..pixels {
+                for c in 0..info.channels {
+                    let at = 2 * (n * outputs + c % outputs);
+                    let block = &blocks[c / outputs];
+                    values.push(i16::from_le_bytes([block[at], block[at + 1]]));
+                }
+            }
+            return values;
+        };
         for n in 0..pixels {
             for c in 0..info.channels {
                 let word = place + c / outputs * pixels + n;
@@ -177,23 +200,34 @@ impl<'a> Machine<'a> {
         values
     }
 
-    /// State and pixels in DDR.
-    pub fn result(&self) -> (Vec<i32>, Vec<u8>) {
-        let [height, width, _] = self.compiled.image;
-        let mut state = vec![0; 16 * height * width];
-        let mut pixels = vec![0; 4 * height * width];
-        let layout = self.compiled.layout;
-        self.ddr
-            .read(DATA + layout.state_out as u64, &mut state)
-            .expect("in DDR");
-        self.ddr
-            .read(DATA + layout.pixels_out as u64, &mut pixels)
-            .expect("in DDR");
+    /// State and pixels of an image in DDR.
+    pub fn result(&self, image: usize) -> (Vec<i32>, Vec<u8>) {
+        let read = |range: std::ops::Range<usize>| {
+            let mut bytes = vec![0; range.len()];
+            let at = DATA + range.start as u64;
+            self.ddr.read(at, &mut bytes).expect("in DDR");
+            bytes
+        };
+        let state = read(self.compiled.state_out(image));
+        let pixels = read(self.compiled.pixels_out(image));
         (
             self.compiled.state_of(&state),
             self.compiled.pixels_of(&pixels),
         )
     }
+}
+
+/// A program's data with the states that its images start from.
+pub fn with_starts<'a>(
+    compiled: &Compiled,
+    starts: impl IntoIterator<Item = &'a [i32]>,
+) -> Vec<u8> {
+    let mut data = compiled.data.clone();
+    for (image, start) in starts.into_iter().enumerate() {
+        let state = compiled.state_bytes(start);
+        data[compiled.state_in(image)].copy_from_slice(&state);
+    }
+    data
 }
 
 /// Executions of a program in program order: index and time step of each.
@@ -217,41 +251,55 @@ pub fn trace(compiled: &Compiled) -> Vec<(usize, u32)> {
 }
 
 /// Run in program order; each stream is compared as soon as its last descriptor has run.
-pub fn check_in_order(compiled: &Compiled, graph: &Graph, want: &Reference) {
-    let mut machine = Machine::new(compiled, &want.start);
-    let mut last: BTreeMap<u32, usize> = BTreeMap::new();
-    for (i, d) in compiled.program.iter().enumerate() {
-        if matches!(d.op, Op::Conv(_) | Op::Prep(_)) {
-            last.insert(d.common.tag, i);
-        }
+pub fn check_in_order(compiled: &Compiled, graph: &Graph, want: &[Reference]) {
+    let mut machine = Machine::new(compiled, want);
+    // copies belong to no node
+    let streams = |d: &Descriptor| match d.op {
+        Op::Conv(c) => c.dest_kind == 0,
+        Op::Prep(p) => p.kind == 4 && (d.common.tag as usize) < graph.nodes.len(),
+        // bands go to DDR
+        Op::Store(s) => s.space == 2 && (d.common.tag as usize) < graph.nodes.len(),
+        _ => false,
+    };
+    // each image's descriptors of a node, in order
+    let mut of_node: BTreeMap<u32, usize> = BTreeMap::new();
+    for d in compiled.program.iter().filter(|d| streams(d)) {
+        *of_node.entry(d.common.tag).or_default() += 1;
     }
     let mut compared = 0;
+    let mut seen: BTreeMap<(u32, usize), usize> = BTreeMap::new();
     for (index, step) in trace(compiled) {
         machine.execute(index, step);
         let descriptor = &compiled.program[index];
-        let makes_stream = match descriptor.op {
-            Op::Conv(c) => c.dest_kind == 0,
-            Op::Prep(p) => p.kind == 4,
-            _ => false,
-        };
-        if makes_stream && last[&descriptor.common.tag] == index {
-            let tensor = graph.nodes[descriptor.common.tag as usize].output;
+        if !streams(descriptor) {
+            continue;
+        }
+        let tag = descriptor.common.tag;
+        let tensor = graph.nodes[tag as usize].output;
+        let image = compiled.image_of(index);
+        let done = seen.entry((tag, image)).or_default();
+        *done += 1;
+        if *done * want.len() == of_node[&tag] {
+            *done = 0;
             let name = &graph.tensors[tensor].name;
             assert!(
-                machine.stream(graph, tensor) == want.streams[step as usize][&tensor],
-                "{name} in step {step}, after {descriptor}"
+                machine.stream(graph, tensor, image) == want[image].streams[step as usize][&tensor],
+                "{name} of image {image} in step {step}, after {descriptor}"
             );
             compared += 1;
         }
     }
-    let streams: usize = want.streams.iter().map(BTreeMap::len).sum();
+    let streams = want.iter().flat_map(|w| &w.streams);
+    let streams: usize = streams.map(BTreeMap::len).sum();
     assert_eq!(compared, streams, "every stream of every step");
     check_result(&machine, want);
 }
 
-pub fn check_result(machine: &Machine, want: &Reference) {
-    let (state, pixels) = machine.result();
-    check_output(&state, &pixels, want);
+pub fn check_result(machine: &Machine, want: &[Reference]) {
+    for (image, want) in want.iter().enumerate() {
+        let (state, pixels) = machine.result(image);
+        check_output(&state, &pixels, want);
+    }
 }
 
 /// State and pixels are those of the last step.
@@ -264,8 +312,8 @@ pub fn check_output(state: &[i32], pixels: &[u8], want: &Reference) {
 
 /// Run in a random order that the waits allow. Each descriptor is executed at once, which a
 /// chain does not do: a chained convolution then waits for its `prep` to end.
-pub fn check_any_order(compiled: &Compiled, want: &Reference, seed: u64) {
-    let mut machine = Machine::new(compiled, &want.start);
+pub fn check_any_order(compiled: &Compiled, want: &[Reference], seed: u64) {
+    let mut machine = Machine::new(compiled, want);
     let mut random = Random(seed);
     let trace = trace(compiled);
     // per unit: executions with the counts that they wait for
@@ -316,14 +364,14 @@ fn targets(common: &Common, base: &[i64; 5]) -> [i64; 5] {
     targets
 }
 
-/// Compile a model for some steps of a sampler; both it and what the engine makes of them.
+/// Compile a model for some steps of a sampler and a batch; both it and what the engine makes of them.
 pub fn prepared(
     model: &QuantisedModel,
     target: &Target,
-    sampler: Sampler,
-    count: u32,
+    (sampler, count): (Sampler, u32),
     class: Option<usize>,
-) -> (Compiled, Reference) {
+    images: usize,
+) -> (Compiled, Vec<Reference>) {
     let (steps, sampling) = steps(model, sampler, count, class);
     let source = Source {
         graph: &model.graph,
@@ -331,33 +379,35 @@ pub fn prepared(
         steps: &steps,
         sampling: &sampling,
     };
-    let want = reference(&source);
-    match compile(&source, target) {
+    let options = Options {
+        images,
+        ..Options::default()
+    };
+    let want = references(&source, images);
+    match compile_with(&source, target, &options) {
         Ok(compiled) => (compiled, want),
         Err(e) => panic!("{e}"),
     }
 }
 
-/// Compile a model and compare with the engine in program order.
-pub fn check_with(
+/// Compile a model and compare with the engine in several orders.
+pub fn check_batch(
     model: &QuantisedModel,
     target: &Target,
     sampler: Sampler,
-    count: u32,
     class: Option<usize>,
+    images: usize,
 ) -> Compiled {
-    let (compiled, want) = prepared(model, target, sampler, count, class);
-    check_in_order(&compiled, &model.graph, &want);
-    check_simulated(&compiled, &want);
-    compiled
-}
-
-/// Compile a model and compare with the engine in several orders.
-pub fn check(model: &QuantisedModel, target: &Target, sampler: Sampler, class: Option<usize>) {
-    let (compiled, want) = prepared(model, target, sampler, 3, class);
+    let (compiled, want) = prepared(model, target, (sampler, 3), class, images);
     check_in_order(&compiled, &model.graph, &want);
     for seed in 0..3 {
         check_any_order(&compiled, &want, seed);
     }
     check_simulated(&compiled, &want);
+    compiled
+}
+
+/// The same for one image a run.
+pub fn check(model: &QuantisedModel, target: &Target, sampler: Sampler, class: Option<usize>) {
+    check_batch(model, target, sampler, class, 1);
 }

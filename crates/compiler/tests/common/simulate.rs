@@ -1,22 +1,21 @@
 //! Runs a compiled program on the simulator.
 
+use std::ops::Range;
+
 use diffuser_compiler::Compiled;
 use diffuser_device::host::{Driver, Job};
 use diffuser_device::{Options, Simulator};
 
-use super::runner::{IMAGE, Reference, SEED, check_output, shape, sizes};
+use super::runner::{IMAGE, Reference, SEED, check_output, shape, sizes, with_starts};
 
 /// More cycles than any test needs.
 const CYCLES: u64 = 1 << 40;
 
-/// The job of a program that starts from this state.
-pub fn job(compiled: &Compiled, start: &[i32]) -> Job {
-    let mut data = compiled.data.clone();
-    let state = compiled.state_bytes(start);
-    data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+/// The job of a program whose images start from these states.
+pub fn job(compiled: &Compiled, starts: &[&[i32]]) -> Job {
     Job {
         program: compiled.program_bytes.clone(),
-        data,
+        data: with_starts(compiled, starts.iter().copied()),
         records: compiled.records.clone(),
         record_stride: compiled.stride as u32,
         steps: compiled.steps as u32,
@@ -25,16 +24,12 @@ pub fn job(compiled: &Compiled, start: &[i32]) -> Job {
     }
 }
 
-/// A simulator that has run a program to its end, and state and pixels as they lie in DDR.
-pub fn simulate(
-    compiled: &Compiled,
-    start: &[i32],
-    options: Options,
-) -> (Driver<Simulator>, Vec<i32>, Vec<u8>) {
+/// A simulator that has run a program to its end.
+pub fn simulate(compiled: &Compiled, starts: &[&[i32]], options: Options) -> Driver<Simulator> {
     let target = &compiled.target;
     let simulator = Simulator::new(shape(target), sizes(target), options);
     let mut driver = Driver::new(simulator).expect("an accelerator");
-    driver.load(&job(compiled, start)).expect("a sound job");
+    driver.load(&job(compiled, starts)).expect("a sound job");
     if let Err(e) = driver.run(CYCLES) {
         let simulator = driver.device();
         panic!(
@@ -43,29 +38,41 @@ pub fn simulate(
             simulator.hazards().first()
         );
     }
-    let [height, width, _] = compiled.image;
-    let mut state = vec![0; 16 * height * width];
-    let mut pixels = vec![0; 4 * height * width];
-    let layout = compiled.layout;
-    let read = driver.read_data(layout.state_out as u64, &mut state);
-    read.expect("state");
-    let read = driver.read_data(layout.pixels_out as u64, &mut pixels);
-    read.expect("pixels");
-    let (state, pixels) = (compiled.state_of(&state), compiled.pixels_of(&pixels));
-    (driver, state, pixels)
+    driver
 }
 
-/// State and pixels are the engine's, at the cycle model's times and at random ones, and nothing
+/// State and pixels of an image as they lie in DDR.
+fn result(
+    driver: &mut Driver<Simulator>,
+    compiled: &Compiled,
+    image: usize,
+) -> (Vec<i32>, Vec<u8>) {
+    let mut read = |range: Range<usize>| {
+        let mut bytes = vec![0; range.len()];
+        let read = driver.read_data(range.start as u64, &mut bytes);
+        read.expect("in the job's data");
+        bytes
+    };
+    let state = read(compiled.state_out(image));
+    let pixels = read(compiled.pixels_out(image));
+    (compiled.state_of(&state), compiled.pixels_of(&pixels))
+}
+
+/// States and pixels are the engine's, at the cycle model's times and at random ones, and nothing
 /// races.
-pub fn check_simulated(compiled: &Compiled, want: &Reference) {
+pub fn check_simulated(compiled: &Compiled, want: &[Reference]) {
+    let starts: Vec<&[i32]> = want.iter().map(|w| &w.start[..]).collect();
     for jitter in [None, Some(1)] {
         let options = Options {
             jitter,
             ..Options::default()
         };
-        let (driver, state, pixels) = simulate(compiled, &want.start, options);
+        let mut driver = simulate(compiled, &starts, options);
         let hazards = driver.device().hazards();
         assert!(hazards.is_empty(), "{}", hazards[0]);
-        check_output(&state, &pixels, want);
+        for (image, want) in want.iter().enumerate() {
+            let (state, pixels) = result(&mut driver, compiled, image);
+            check_output(&state, &pixels, want);
+        }
     }
 }
