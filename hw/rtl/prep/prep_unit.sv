@@ -259,6 +259,7 @@ module prep_unit
 
   // S3, S4: the mean of values, of chunks of one pixel
   logic [I-1:0][17:0] sum3_q;
+  logic [I-1:0][15:0] x4_first;
   logic mean_values;  // else of operands, in the lanes
   assign mean_values = mean && (planes || to_stream);
   always_ff @(posedge clk_i) begin
@@ -266,9 +267,10 @@ module prep_unit
       if (valid_q[2]) sum3_q[i] <= (first_q[2] ? 18'd2 : sum3_q[i]) + {{2{x2_q[0][i][15]}}, x2_q[0][i]};
     end
     x4_q <= x3_q;
-    for (int unsigned i = 0; i < I; i++) begin
-      if (mean_values) x4_q[0][i] <= sum3_q[i][17:2];
-    end
+    x4_q[0] <= x4_first;
+  end
+  always_comb begin
+    for (int unsigned i = 0; i < I; i++) x4_first[i] = mean_values ? sum3_q[i][17:2] : x3_q[0][i];
   end
 
   // ---------------------------------------------------------------- lanes: kinds 0 and 1, squares of kind 4
@@ -277,12 +279,10 @@ module prep_unit
   logic [LanePixels-1:0][I-1:0][7:0] operand22;
   for (genvar i = 0; i < I; i++) begin : gen_channel
     // kind 1 is the identity
-    logic signed [15:0] a4_q;
     logic signed [31:0] b4_q;
     logic [31:0] half4_q;
     logic [4:0] shift4_q;
     always_ff @(posedge clk_i) begin
-      a4_q <= norm ? map[i].a : 16'sd1;
       b4_q <= norm ? map[i].b : '0;
       shift4_q <= norm ? map[i].shift[4:0] : '0;
       half4_q <= norm && map[i].shift[4:0] != '0 ? 32'(1) << (map[i].shift[4:0] - 5'd1) : '0;
@@ -292,12 +292,12 @@ module prep_unit
 
     for (genvar p = 0; p < LanePixels; p++) begin : gen_lane
       logic signed [31:0] product;
-      logic signed [15:0] a;
+      logic signed [15:0] a4_q;  // nothing stands between it and the multiplier
       if (p == 0) begin : gen_square
-        assign a = to_stream ? x4_q[0][i] : a4_q;
+        always_ff @(posedge clk_i) a4_q <= norm ? map[i].a : to_stream ? x4_first[i] : 16'sd1;
         assign product6[i] = product;
       end else begin : gen_map
-        assign a = a4_q;
+        always_ff @(posedge clk_i) a4_q <= norm ? map[i].a : 16'sd1;
         logic unused_product;
         assign unused_product = ^product;
       end
@@ -308,7 +308,7 @@ module prep_unit
           .gain_i(head.gain),
           .zero_i(head.zero_point),
           .x_i(x4_q[p][i]),
-          .a_i(a),
+          .a_i(a4_q),
           .b_i(b4_q),
           .half_i(half4_q),
           .shift_i(shift4_q),
