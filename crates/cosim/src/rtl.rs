@@ -115,8 +115,8 @@ impl<C: Core> Rtl<C> {
     }
 
     /// Splits the array's cycles from here on, by what each of its descriptors is to multiply.
-    pub fn split(&mut self, quotas: Vec<Quota>) {
-        self.activity = Some(Activity::new(quotas));
+    pub fn split(&mut self, quotas: &[Quota]) {
+        self.activity = Some(Activity::new(quotas.to_vec()));
     }
 
     /// What was split.

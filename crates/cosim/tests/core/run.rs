@@ -155,7 +155,7 @@ pub fn execute(
     let place = driver.load(job)?;
     let lockstep = lockstep(job, program, &place, driver.device().core());
     driver.device_mut().follow(lockstep);
-    driver.device_mut().split(quotas.to_vec());
+    driver.device_mut().split(quotas);
     driver.run(LIMIT)?;
     let lockstep = driver.device().lockstep().expect("it was given");
     assert!(
