@@ -3,8 +3,8 @@
 //!     cargo run --release -p diffuser-compiler --example trace -- cifar10 > cifar10.json
 //!     cargo run --release -p diffuser-compiler --example trace -- shipped > shipped.json
 //!
-//! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights (streams enter products in two planes, as the
-//! quantiser's default method makes them), `shipped` the model that the command ships. Three steps of
+//! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights (streams enter products in 8 bits, as the
+//! quantiser makes them unless told otherwise), `shipped` the model that the command ships. Three steps of
 //! DDIM; spans of all descriptors, in cycles since start, from the simulator's cycle model.
 
 #[path = "../tests/common/mod.rs"]
@@ -32,7 +32,7 @@ fn model(name: &str) -> QuantisedModel {
         "cifar10" => {
             let kind = Kind {
                 four: 0,
-                planes: 100,
+                planes: 0,
                 rewrites: Rewrites::NONE,
             };
             random_model_of(diffuser_testing::CIFAR10, 1, kind)
