@@ -28,17 +28,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from accelerator_conflicts import P, check_conflicts, conflict_table
+from accelerator_timeline import timeline
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/accelerator.md"
 LAYERS = ROOT / "docs/accelerator-layers.md"
 DIAGRAM = ROOT / "docs/images/accelerator.svg"
 TIMELINE = ROOT / "docs/images/accelerator-timeline.svg"
 CLOCK = 200e6  # the clock that is aimed at
-P, O, I = 8, 32, 16
+O, I = 32, 16
 PEAK = P * O * I
-# of the cycle model (crates/device/src/cycles): prep until its first group and after its last, array until its first product,
-# until a group's sums
-PREP_LATENCY, ARRAY_START, MAC_LATENCY = 45, 20, 17
 
 # AMD DS891, XCZU9EG
 DEVICE = {"lut": ("LUT", 274_080), "ff": ("FF", 548_160), "dsp": ("DSP", 2520), "bram36": ("BRAM36", 912)}
@@ -60,11 +60,6 @@ def trace(model: str, folder: Path) -> dict:
 PARTS = ["busy", "weight", "operand", "bank", "drain"]
 
 
-def issued(span: dict) -> int:
-    """When the array could go on behind a descriptor: with a stream's last product, else with its retirement."""
-    return span["issued"]
-
-
 def array_cycles(run: dict) -> dict[int, dict]:
     """The array's cycles of the last step, by node.
 
@@ -73,12 +68,12 @@ def array_cycles(run: dict) -> dict[int, dict]:
     """
     spans = [s for s in run["spans"] if s["unit"] == "array"]
     last = run["steps"] - 1
-    before = max(issued(s) for s in spans if s["step"] == last - 1)
+    before = max(s["issued"] for s in spans if s["step"] == last - 1)
     layers: dict[int, dict] = {}
     for span in (s for s in spans if s["step"] == last):
         layer = layers.setdefault(span["tag"], dict.fromkeys(["cycles", *PARTS, "bubble"], 0))
-        layer["cycles"] += issued(span) - before
-        before = issued(span)
+        layer["cycles"] += span["issued"] - before
+        before = span["issued"]
         for part in PARTS:
             layer[part] += span[part]
     step = step_counters(run)
@@ -94,75 +89,6 @@ def step_counters(run: dict) -> dict:
     """What the counters add up in one step more."""
     more, less = run[f"counters_{run['steps']}"], run[f"counters_{run['steps'] - 1}"]
     return {name: more[name] - less[name] for name in more}
-
-
-# ---- bank conflicts, by the loops of `conv` in docs/isa.md
-
-
-def reads(conv: dict, n: int, ky: int, kx: int) -> int | None:
-    """Pixel of the operand that output pixel n reads for a tap; None for padding."""
-    (in_height, in_width), width = conv["in"], conv["out"][1]
-    up = 2 if conv["upsample"] else 1
-    y = n // width * conv["stride"] + ky - conv["pad"]
-    x = n % width * conv["stride"] + kx - conv["pad"]
-    if not (0 <= y < in_height * up and 0 <= x < in_width * up):
-        return None
-    return y // up * in_width + x // up
-
-
-def conflicts(conv: dict) -> tuple[int, int]:
-    """Cycles that all taps of one block lose, and the cycles that they take without."""
-    pixels = conv["out"][0] * conv["out"][1]
-    lost = taps = 0
-    for group in range(0, pixels, P):
-        for ky in range(conv["kernel"]):
-            for kx in range(conv["kernel"]):
-                pixel = {reads(conv, n, ky, kx) for n in range(group, min(group + P, pixels))} - {None}
-                rows = [0] * P  # rows that a bank is asked for
-                for m in pixel:
-                    rows[m % P] += 1
-                lost += max(1, *rows) - 1
-                taps += 1
-    return lost, taps
-
-
-def check_conflicts(run: dict) -> int:
-    """Every conv of the last step lost what the rule says; how many were looked at."""
-    known: dict[tuple, int] = {}
-    count = 0
-    for span in run["spans"]:
-        if span["operation"] != "conv" or span["step"] != run["steps"] - 1:
-            continue
-        key = (*span["in"], *span["out"], span["kernel"], span["stride"], span["upsample"], span["pad"])
-        if key not in known:
-            known[key] = conflicts(span)[0]
-        lost = known[key]
-        assert span["bank"] == lost * span["tiles"] * span["blocks"] * span["planes"], f"descriptor {span['index']}"
-        count += 1
-    return count
-
-
-def conflict_table(_: dict) -> str:
-    def cell(kernel: int, size: int, stride: int = 1, upsample: bool = False, pad: int | None = None) -> str:
-        source = size * stride // (2 if upsample else 1)
-        pad = kernel // 2 if pad is None else pad
-        conv = {"in": [source, source], "out": [size, size], "kernel": kernel, "stride": stride, "upsample": upsample, "pad": pad}
-        lost, taps = conflicts(conv)
-        return f"{lost / taps:.2f}" if lost else "0"
-
-    sizes = [32, 16, 8, 4]
-    kinds = {
-        "3x3": {"kernel": 3},
-        "1x1, Q, K, V, linear": {"kernel": 1},
-        "3x3 after nearest 2x": {"kernel": 3, "upsample": True},
-        "3x3, stride 2, padded all round or below and right": {"kernel": 3, "stride": 2},
-    }
-    corner = {"kernel": 3, "stride": 2, "pad": 0}
-    assert all(cell(size=s, **corner) == cell(size=s, kernel=3, stride=2) for s in sizes)
-    lines = ["| result | " + " | ".join(f"{s}x{s}" for s in sizes) + " |", "| --- |" + " --- |" * len(sizes)]
-    for name, kind in kinds.items():
-        lines.append(f"| {name} | " + " | ".join(cell(size=s, **kind) for s in sizes) + " |")
-    return "\n".join(lines)
 
 
 # ---- memories
@@ -480,95 +406,6 @@ def resource_table(files: list[Path]) -> str:
     lines.append("| whole | " + " | ".join(f"{sums[k]:,.10g}" for k in DEVICE) + " |" + empty)
     lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " |" + empty)
     return "\n".join(lines)
-
-
-# ---- the timeline of a block
-
-STYLE = """
-.bg{fill:#fff}text{fill:#24292f}.m{fill:#57606a}.t{fill:#fff}.g{stroke:#d0d7de}
-@media (prefers-color-scheme:dark){.bg{fill:#0d1117}text{fill:#e6edf3}.m{fill:#9198a1}.t{fill:#fff}.g{stroke:#3d444d}}
-"""
-COLOURS = ["#0969a8", "#a85000", "#1a7f37", "#8250df", "#a0204f"]
-LANES = {"dma": "DDR to weights", "norm": "norm", "prep": "prep", "array": "array", "drain": "drain"}
-LEFT, RIGHT, TOP, PITCH = 124, 920, 70, 44
-
-
-def first_sums(conv: dict, preps: list[dict]) -> int:
-    """When the first group of pixels of a descriptor of the array leaves the accumulators."""
-    begin = conv["start"] + ARRAY_START
-    if conv["operation"] != "conv":
-        return begin + MAC_LATENCY
-    if conv["follows"] is not None:
-        prep = preps[conv["follows"]]
-        group = prep["busy"] * P // (conv["in"][0] * conv["in"][1])
-        taps = range(conv["kernel"])
-        last = max(m for n in range(P) for ky in taps for kx in taps if (m := reads(conv, n, ky, kx)) is not None)
-        begin = max(begin, prep["start"] + PREP_LATENCY + group * (last // P + 1))
-    return begin + conv["kernel"] ** 2 * conv["blocks"] * conv["planes"] + MAC_LATENCY
-
-
-def timeline(run: dict, prefix: str, step: int) -> str:
-    """What the units do for the nodes of a prefix, as a picture."""
-    names = run["names"]
-    spans = [s for s in run["spans"] if s["step"] == step]
-    preps = [s for s in spans if s["unit"] == "prep"]
-    name = lambda s: names[s["tag"]] if s["tag"] < len(names) else "parameters"
-    inside = [s for s in spans if name(s).startswith(prefix) and s["unit"] != "dma"]
-    begin, end = min(s["start"] for s in inside), max(s["end"] for s in inside)
-    scale = (RIGHT - LEFT) / (end - begin)
-    bottom = TOP + PITCH * len(LANES)
-    height = bottom + 56
-    y = {lane: TOP + PITCH * i + 8 for i, lane in enumerate(LANES)}
-    x = lambda t: LEFT + (min(max(t, begin), end) - begin) * scale
-    layers = list(dict.fromkeys(name(s).removesuffix(".input") for s in inside))
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="940" height="{height}" viewBox="0 0 940 {height}" '
-        'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">',
-        f"<title>Units of the accelerator over time, {prefix.rstrip('.')}</title>",
-        f"<style>{STYLE}</style>",
-        '<defs><pattern id="h" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<path d="M0 0V6" stroke="#fff" stroke-width="3" stroke-opacity="0.4"/></pattern></defs>',
-        f'<rect class="bg" width="940" height="{height}"/>',
-        f'<text x="14" y="28" font-size="14" font-weight="bold">{prefix.rstrip(".")} of the shipped model: one ResNet block, cycles since its first norm</text>',
-    ]
-    for t in range(0, end - begin, 500):
-        line = f'<path class="g" d="M{x(begin + t):.1f} {TOP}V{bottom}"/>'
-        out.append(line + f'<text class="m" x="{x(begin + t):.1f}" y="{bottom + 16}" text-anchor="middle">{t:,}</text>')
-    out.append(f'<text class="m" x="14" y="{bottom + 16}">cycles</text>')
-    for i, layer in enumerate(layers):
-        left = LEFT + 130 * i
-        out.append(f'<rect x="{left}" y="44" width="14" height="14" rx="2" fill="{COLOURS[i % len(COLOURS)]}"/>')
-        out.append(f'<text class="m" x="{left + 20}" y="55">{layer.removeprefix(prefix)}</text>')
-    out += [f'<text x="14" y="{y[lane] + 19}">{label}</text>' for lane, label in LANES.items()]
-
-    def bar(lane: str, start: int, stop: int, layer: str, title: str, chained: int = 0) -> None:
-        if stop <= begin or start >= end:
-            return
-        left, width = x(start), max(x(stop) - x(start), 1.5)
-        colour = COLOURS[layers.index(layer) % len(COLOURS)] if layer in layers else "#6e7781"
-        box = f'x="{left:.1f}" y="{y[lane]}" height="28"'
-        out.append(f'<rect {box} width="{width:.1f}" rx="2" fill="{colour}"><title>{title}</title></rect>')
-        if chained > start:
-            out.append(f'<rect {box} width="{x(min(chained, stop)) - left:.1f}" fill="url(#h)"/>')
-        label = layer.removeprefix(prefix) if layer in layers else layer.removesuffix(".input")
-        if width > 7.6 * len(label):
-            out.append(f'<text class="t" x="{left + width / 2:.1f}" y="{y[lane] + 18}" text-anchor="middle">{label}</text>')
-
-    for s in spans:
-        layer = name(s).removesuffix(".input")
-        title = f"{s['operation']} for {name(s)}, cycles {s['start'] - begin:,} to {s['end'] - begin:,}"
-        if s["unit"] == "dma" and s["operation"] == "load" and s["space"] in (0, 5):
-            bar("dma", s["end"] - s["busy"], s["end"], layer, title)  # its data come at the end
-        elif s["unit"] == "array":
-            follows = s.get("follows")
-            bar("array", s["start"], issued(s), layer, title, 0 if follows is None else preps[follows]["end"])
-            bar("drain", first_sums(s, preps), s["end"], layer, title)
-        elif s["unit"] in LANES and s["unit"] != "dma":
-            bar(s["unit"], s["start"], s["end"], layer, title)
-    legend = bottom + 28
-    out.append(f'<rect x="{LEFT}" y="{legend}" width="26" height="14" rx="2" fill="#6e7781"/><rect x="{LEFT}" y="{legend}" width="26" height="14" fill="url(#h)"/>')
-    out.append(f'<text class="m" x="{LEFT + 34}" y="{legend + 11}">chained: the array follows prep, group of pixels by group; grey: other layers</text>')
-    return "\n".join([*out, "</svg>"]) + "\n"
 
 
 # ---- pages
