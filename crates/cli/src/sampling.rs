@@ -30,7 +30,7 @@ pub struct Generated {
     pub options: SamplerOptions,
     /// Time steps, first to last.
     pub timesteps: Vec<u32>,
-    /// What the network was evaluated with: a kernel's name, `float`, or `simulator`.
+    /// What the network was evaluated with: a kernel's name, `float`, `simulator` or `rtl`.
     pub kernel: &'static str,
     /// Threads that took part.
     pub threads: usize,
@@ -97,6 +97,14 @@ pub(crate) struct Run {
     /// Distinct classes in order of first use.
     pub classes: Vec<Option<usize>>,
     pub crew: Crew,
+}
+
+/// What the compiler is told for so many images a run.
+fn compilation(images: usize) -> Compilation {
+    Compilation {
+        images,
+        ..Compilation::default()
+    }
 }
 
 impl<'a> Generator<'a> {
@@ -252,12 +260,10 @@ impl<'a> Generator<'a> {
         self.check_viewable()?;
         let begun = Instant::now();
         match (self.source, self.device) {
-            (Source::Integer(model), device @ (Device::Simulator(_) | Device::Rtl(_))) => {
+            (_, device @ (Device::Simulator(_) | Device::Rtl(_))) => {
+                let model = self.quantised()?;
                 accelerator::generate(self, model, (device, self.batch), run, begun, progress)
             }
-            (Source::Float(_), Device::Simulator(_) | Device::Rtl(_)) => Err(Error::setting(
-                "the accelerator has integers only: expected a quantised model",
-            )),
             (Source::Integer(model), Device::Cpu) => {
                 let network = Integer::new(model, &run.plan, self.kernel)?;
                 let kernel = network.kernel();
@@ -445,17 +451,9 @@ impl<'a> Generator<'a> {
     ///
     /// When the settings do not fit the model, or the model does not fit the target.
     pub fn compile(&self, target: &Target, batch: usize) -> Result<Program> {
-        let Source::Integer(model) = self.source else {
-            return Err(Error::setting(
-                "the accelerator has integers only: expected a quantised model",
-            ));
-        };
+        let model = self.quantised()?;
         let run = self.prepare()?;
-        let compilation = Compilation {
-            images: batch,
-            ..Compilation::default()
-        };
-        Program::new(model, target, &run, run.classes[0], &compilation)
+        Program::new(model, target, &run, run.classes[0], &compilation(batch))
     }
 
     /// What a pass of the compiler leaves, as text.
@@ -469,16 +467,19 @@ impl<'a> Generator<'a> {
         batch: usize,
         stage: CompilerStage,
     ) -> Result<String> {
-        let Source::Integer(model) = self.source else {
-            return Err(Error::setting(
+        let model = self.quantised()?;
+        let run = self.prepare()?;
+        accelerator::stage_text(model, target, &run, &compilation(batch), stage)
+    }
+
+    /// The model of integers, which is all that the accelerator takes.
+    fn quantised(&self) -> Result<&'a Model> {
+        match self.source {
+            Source::Integer(model) => Ok(model),
+            Source::Float(_) => Err(Error::setting(
                 "the accelerator has integers only: expected a quantised model",
-            ));
-        };
-        let compilation = Compilation {
-            images: batch,
-            ..Compilation::default()
-        };
-        accelerator::stage_text(model, target, &self.prepare()?, &compilation, stage)
+            )),
+        }
     }
 
     /// The latent of an image, where there are latents.
