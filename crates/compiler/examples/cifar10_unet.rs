@@ -2,8 +2,8 @@
 //! the ZU9EG and run on the simulator: `cargo run --release -p diffuser-compiler --example cifar10_unet`.
 //!
 //! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
-//! says how many percent of the streams become operands of two planes (0, as the quantiser makes them unless
-//! told otherwise; 100 as `quantize --residual 15` does); with `phases`, upsampling convolutions run in phases, with `four`
+//! says how many percent of the streams become operands of two planes (0 as
+//! `quantize --residual 8` makes them, 100 as `--residual 15` does), and `shortcuts` gives two to those that shortcuts read; with `phases`, upsampling convolutions run in phases, with `four`
 //! weights have 4 bits, and with `list` the program is printed too; `images=N` makes
 //! a batch of so many, `weight=N` gives the weight memory so many words.
 
@@ -36,6 +36,7 @@ fn main() {
     let kind = Kind {
         four: usize::from(given("four")),
         planes: arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(0),
+        shortcuts: given("shortcuts"),
         rewrites: if given("phases") {
             Rewrites::PHASES
         } else {

@@ -53,6 +53,7 @@ fn main() {
         let kind = Kind {
             four: 0,
             planes: 0,
+            shortcuts: false,
             rewrites: Rewrites::NONE,
         };
         let model = random_model_of(&config(size), 1, kind);

@@ -33,6 +33,7 @@ fn model(name: &str) -> QuantisedModel {
             let kind = Kind {
                 four: 0,
                 planes: 0,
+                shortcuts: false,
                 rewrites: Rewrites::NONE,
             };
             random_model_of(diffuser_testing::CIFAR10, 1, kind)

@@ -496,6 +496,7 @@ fn upsampling_convolutions_in_phases() {
             let kind = Kind {
                 four: if four { 2 } else { 0 },
                 planes: 50,
+                shortcuts: false,
                 rewrites: Rewrites { phases_from },
             };
             random_model_of(&config, seed, kind)

@@ -18,6 +18,7 @@ fn stages_of_a_small_network() {
     let kind = Kind {
         four: 0,
         planes: 0,
+        shortcuts: false,
         rewrites: Rewrites::NONE,
     };
     let model = random_model_of(config, 1, kind);

@@ -25,6 +25,8 @@ pub struct Kind {
     pub four: usize,
     /// In percent, how often a stream becomes an operand of two planes.
     pub planes: u64,
+    /// Streams that 1x1 convolutions read are operands of two planes, whatever `planes` says (`quantize --residual shortcuts`).
+    pub shortcuts: bool,
     /// What the graph is rewritten with.
     pub rewrites: Rewrites,
 }
@@ -34,6 +36,7 @@ pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
     let kind = Kind {
         four: if four { 2 } else { 0 },
         planes: 40,
+        shortcuts: false,
         rewrites: Rewrites::NONE,
     };
     random_model_of(config, seed, kind)
@@ -44,7 +47,7 @@ pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     let config = UnetConfig::from_json(config).expect("a sound configuration");
     let graph = build_graph_with(&config, kind.rewrites).expect("a sound configuration");
     let mut r = Random(seed);
-    let tensors = tables(&graph, kind.planes, &mut r);
+    let tensors = tables(&graph, kind, &mut r);
     let embedding = embedding(&config, &graph, &mut r);
     let mut model = QuantisedModel {
         config,
@@ -67,7 +70,11 @@ pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     model
 }
 
-fn tables(graph: &diffuser_model::graph::Graph, planes: u64, r: &mut Random) -> Vec<TensorTable> {
+fn tables(graph: &diffuser_model::graph::Graph, kind: Kind, r: &mut Random) -> Vec<TensorTable> {
+    let shortcut = |id| {
+        let mut readers = graph.nodes.iter().filter(|n| n.inputs.contains(&id));
+        readers.all(|n| matches!(&n.op, Op::Conv(c) if c.kernel == 1 && c.stride == 1))
+    };
     let mut tables: Vec<TensorTable> = Vec::new();
     for (id, tensor) in graph.tensors.iter().enumerate() {
         let producer = graph.nodes.iter().find(|n| n.output == id);
@@ -95,7 +102,7 @@ fn tables(graph: &diffuser_model::graph::Graph, planes: u64, r: &mut Random) -> 
             (Some(Op::Attention(_)), _) => gain(r, 500, 6000, 0),
             (Some(Op::Quantise { .. }), _) => {
                 let from_input = producer.unwrap().inputs[0] == 0;
-                if from_input || r.chance(planes) {
+                if from_input || r.chance(kind.planes) || kind.shortcuts && shortcut(id) {
                     TensorTable::Planes
                 } else {
                     gain(r, 80, 900, 127)
