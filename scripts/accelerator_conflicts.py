@@ -7,8 +7,9 @@ def reads(conv: dict, n: int, ky: int, kx: int) -> int | None:
     """Pixel of the operand that output pixel n reads for a tap; None for padding."""
     (in_height, in_width), width = conv["in"], conv["out"][1]
     up = 2 if conv["upsample"] else 1
-    y = n // width * conv["stride"] + ky - conv["pad"]
-    x = n % width * conv["stride"] + kx - conv["pad"]
+    top, left = conv["pad"]
+    y = n // width * conv["stride"] + ky - top
+    x = n % width * conv["stride"] + kx - left
     if not (0 <= y < in_height * up and 0 <= x < in_width * up):
         return None
     return y // up * in_width + x // up
@@ -24,7 +25,7 @@ def conflicts(conv: dict) -> tuple[int, int]:
                 pixel = {reads(conv, n, ky, kx) for n in range(group, min(group + P, pixels))} - {None}
                 rows = [0] * P  # rows that a bank is asked for
                 for m in pixel:
-                    rows[m % P] += 1
+                    rows[(m % P) ^ (m // P % 2 if conv["spread"] else 0)] += 1
                 lost += max(1, *rows) - 1
                 taps += 1
     return lost, taps
@@ -37,7 +38,7 @@ def check_conflicts(run: dict) -> int:
     for span in run["spans"]:
         if span["operation"] != "conv" or span["step"] != run["steps"] - 1:
             continue
-        key = (*span["in"], *span["out"], span["kernel"], span["stride"], span["upsample"], span["pad"])
+        key = (*span["in"], *span["out"], span["kernel"], span["stride"], span["upsample"], *span["pad"], span["spread"])
         if key not in known:
             known[key] = conflicts(span)[0]
         lost = known[key]
@@ -47,10 +48,11 @@ def check_conflicts(run: dict) -> int:
 
 
 def conflict_table(_: dict) -> str:
-    def cell(kernel: int, size: int, stride: int = 1, upsample: bool = False, pad: int | None = None) -> str:
+    def cell(kernel: int, size: int, stride: int = 1, upsample: bool = False, spread: bool = False, pad: int | None = None) -> str:
         source = size * stride // (2 if upsample else 1)
         pad = kernel // 2 if pad is None else pad
-        conv = {"in": [source, source], "out": [size, size], "kernel": kernel, "stride": stride, "upsample": upsample, "pad": pad}
+        conv = {"in": [source, source], "out": [size, size], "kernel": kernel, "stride": stride, "upsample": upsample, "pad": [pad, pad]}
+        conv["spread"] = spread
         lost, taps = conflicts(conv)
         return f"{lost / taps:.2f}" if lost else "0"
 
@@ -59,10 +61,13 @@ def conflict_table(_: dict) -> str:
         "3x3": {"kernel": 3},
         "1x1, Q, K, V, linear": {"kernel": 1},
         "3x3 after nearest 2x": {"kernel": 3, "upsample": True},
+        "2x2, phases of that": {"kernel": 2},
         "3x3, stride 2, padded all round or below and right": {"kernel": 3, "stride": 2},
+        "the same of a spread operand": {"kernel": 3, "stride": 2, "spread": True},
     }
-    corner = {"kernel": 3, "stride": 2, "pad": 0}
-    assert all(cell(size=s, **corner) == cell(size=s, kernel=3, stride=2) for s in sizes)
+    for spread in [False, True]:
+        kind = {"kernel": 3, "stride": 2, "spread": spread}
+        assert all(cell(size=s, pad=0, **kind) == cell(size=s, **kind) for s in sizes)
     lines = ["| result | " + " | ".join(f"{s}x{s}" for s in sizes) + " |", "| --- |" + " --- |" * len(sizes)]
     for name, kind in kinds.items():
         lines.append(f"| {name} | " + " | ".join(cell(size=s, **kind) for s in sizes) + " |")

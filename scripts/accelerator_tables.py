@@ -203,8 +203,10 @@ def layer_table(run: dict) -> str:
             kind = f"{span['kernel']}x{span['kernel']}"
             kind += ", stride 2" if span["stride"] == 2 else ""
             kind += ", upsampled" if span["upsample"] else ""
+            kind += ", four phases" if span["interleave"] else ""
             kind += ", two planes" if span["planes"] == 2 else ""
-            what = f"{kind}, to {span['out'][0]}x{span['out'][1]}"
+            rows, columns = (2 * n if span["interleave"] else n for n in span["out"])
+            what = f"{kind}, to {rows}x{columns}"
         lines.append(row(f"`{run['names'][tag]}`", run["node_macs"][tag], layer, (what,)))
     lines.append(row("all", run["macs"], total(list(layers.values())), ("",)))
     return "\n".join(lines)

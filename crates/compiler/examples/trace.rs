@@ -59,14 +59,17 @@ fn follows(common: &Common) -> String {
 fn details(descriptor: &Descriptor) -> String {
     match &descriptor.op {
         Op::Conv(op) => format!(
-            r#", "kernel": {}, "stride": {}, "upsample": {}, "planes": {}, "blocks": {}, "tiles": {}, "pad": {}, "in": [{}, {}], "out": [{}, {}], "dest": {}, "sums": {}, "follows": {}"#,
+            r#", "kernel": {}, "stride": {}, "upsample": {}, "spread": {}, "interleave": {}, "planes": {}, "blocks": {}, "tiles": {}, "pad": [{}, {}], "in": [{}, {}], "out": [{}, {}], "dest": {}, "sums": {}, "follows": {}"#,
             [1, 3, 2][op.kernel as usize],
             op.stride + 1,
             op.upsample,
+            op.spread,
+            op.interleave,
             u32::from(op.planes) + 1,
             op.blocks,
             op.tiles,
             op.pad_top,
+            op.pad_left,
             op.in_height,
             op.in_width,
             op.out_height,

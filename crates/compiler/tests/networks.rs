@@ -39,6 +39,34 @@ fn two_levels_with_attention_and_odd_channels() {
     check(&model, &Target::ZU9EG, Sampler::Ddim, None);
 }
 
+/// Of two levels, one goes down by a convolution: what that reads is spread over the banks, and nothing else.
+#[test]
+fn operands_of_a_stride_of_two_are_spread() {
+    let model = random_model(
+        r#"{"sample_size": [16, 32], "block_out_channels": [6, 18], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 3, "add_attention": false, "downsample_padding": 1}"#,
+        3,
+        false,
+    );
+    for target in [Target::SMALL, Target::ZU9EG] {
+        let (compiled, _) = prepared(&model, &target, Sampler::Ddim, 1, None);
+        let mut found = 0;
+        for d in compiled.program {
+            match d.op {
+                Op::Conv(c) => assert_eq!(c.spread, c.stride == 1, "{c:?}"),
+                Op::Prep(p) if p.spread => {
+                    assert_eq!((p.kind, p.width, p.height), (1, 32, 16));
+                    found += 1;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(found, 1);
+    }
+}
+
 #[test]
 fn three_levels_that_resample_by_residual_blocks() {
     let model = random_model(

@@ -4,7 +4,7 @@
 
 mod array_cases;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use diffuser_cosim::bench::{
     DescriptorPort, Random, ReadPort, WritePort, get_bits, get_signed, set_bits,
@@ -13,7 +13,7 @@ use diffuser_device::{Memories, Shape, ops};
 use diffuser_isa::{Common, Descriptor, Op, generated::Conv};
 use diffuser_spec::norm::Sums;
 
-use array_cases::{descriptor, memories};
+use array_cases::{conflicts, descriptor, issues, memories};
 
 /// What some descriptors took.
 #[derive(Debug, Default)]
@@ -28,30 +28,6 @@ struct Run {
     stall_bank: u64,
     stall_store: u64,
     errors: Vec<u8>,
-}
-
-/// Products, a cycle each where no two lanes read one bank.
-fn issues(op: &Conv, shape: Shape) -> u64 {
-    let taps = ops::conv::kernel(op) * ops::conv::kernel(op) * u64::from(op.blocks);
-    u64::from(op.tiles) * shape.rows(ops::conv::out_pixels(op)) * taps * ops::conv::planes(op)
-}
-
-/// Cycles beyond that: of a tap's lanes, those that read one bank in different rows take one each.
-fn conflicts(op: &Conv, shape: Shape) -> u64 {
-    let (pixels, size) = (ops::conv::out_pixels(op), shape.pixels as u64);
-    let k = ops::conv::kernel(op);
-    let mut lost = 0;
-    for first in (0..pixels).step_by(shape.pixels) {
-        for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
-            let lanes = first..pixels.min(first + size);
-            let read: BTreeSet<u64> = lanes
-                .filter_map(|n| ops::conv::tap(op, n, ky, kx))
-                .collect();
-            let most = (0..size).map(|b| read.iter().filter(|&m| m % size == b).count());
-            lost += most.max().unwrap_or(0).saturating_sub(1) as u64;
-        }
-    }
-    lost * u64::from(op.tiles) * u64::from(op.blocks) * ops::conv::planes(op)
 }
 
 /// A chained `conv`, and the groups that its operand has so far.
@@ -464,7 +440,7 @@ macro_rules! bench {
                     dest_plane: 64,
                     ..small.clone()
                 };
-                let cases: [(&str, Conv, u32, u32, u64); 12] = [
+                let cases: [(&str, Conv, u32, u32, u64); 13] = [
                     ("3x3", three.clone(), 1, 8, 0),
                     ("3x3, one block", three.clone(), 1, 1, 0),
                     ("3x3, width 13", odd(&three), 1, 3, 0),
@@ -530,6 +506,19 @@ macro_rules! bench {
                         },
                         1,
                         1,
+                        0,
+                    ),
+                    (
+                        "3x3 stride 2, spread",
+                        Conv {
+                            stride: 1,
+                            spread: true,
+                            out_width: 8,
+                            out_height: 6,
+                            ..three.clone()
+                        },
+                        1,
+                        2,
                         0,
                     ),
                     (

@@ -310,7 +310,8 @@ macro_rules! bench {
                     (op.sums, op.sums_base) = (false, 0);
                     op
                 };
-                let breaks: [(u32, u32, fn(&mut Prep)); 9] = [
+                let breaks: [(u32, u32, fn(&mut Prep)); 10] = [
+                    (4, 0, |op| op.spread = true),
                     (1, 0, |op| op.channels_b = 1),
                     (3, 0, |op| op.channels_a = 5),
                     (0, 2, |op| op.width += 1),

@@ -51,6 +51,13 @@ impl Shape {
     pub const fn rows(self, pixels: u64) -> u64 {
         pixels.div_ceil(self.pixels as u64)
     }
+
+    /// Bank in which pixel `n` of an operand lies, in row `n div P` of its block either way.
+    #[must_use]
+    pub const fn bank(self, n: u64, spread: bool) -> u64 {
+        let p = self.pixels as u64;
+        if spread { (n % p) ^ (n / p % 2) } else { n % p }
+    }
 }
 
 /// Words of each memory, in the units of `docs/isa.md`.
@@ -210,10 +217,17 @@ impl Memories {
         word * self.shape.outputs
     }
 
-    /// Index into `operand` of byte 0 of pixel `n` of a block that begins at `row`.
+    /// Index into `operand` of byte 0 of pixel `n` of a block that begins at `row`, not spread.
     #[must_use]
     pub const fn operand_at(&self, row: usize, n: usize) -> usize {
         (row * self.shape.pixels + n) * self.shape.inputs
+    }
+
+    /// The same of a block that is spread or not.
+    #[must_use]
+    pub const fn pixel_at(&self, row: usize, n: usize, spread: bool) -> usize {
+        let p = self.shape.pixels;
+        self.operand_at(row, n / p * p + self.shape.bank(n as u64, spread) as usize)
     }
 
     /// Index into `weight` of byte 0 of a word.

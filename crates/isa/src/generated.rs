@@ -162,6 +162,8 @@ operations! {
         resample: u32 = 4, 4, 2, 0..=2;
         /// Kind 4: keep channel sums of the result.
         sums: bool = 4, 6, 1, 0..=1;
+        /// Kinds 0 to 3: the operand lies spread, for a `conv` of stride 2.
+        spread: bool = 4, 7, 1, 0..=1;
         /// Their first entry.
         sums_base: u32 = 4, 16, 16, 0..=65535;
         /// First word of the first stream; of the state for kind 3.
@@ -213,6 +215,8 @@ operations! {
         pad_top: u32 = 4, 11, 2, 0..=3;
         /// Columns of padding at the left.
         pad_left: u32 = 4, 13, 2, 0..=3;
+        /// The operand lies spread, as `prep` with `spread` leaves it.
+        spread: bool = 4, 15, 1, 0..=1;
         /// Blocks of I input channels in a plane.
         blocks: u32 = 4, 16, 16, 1..=65535;
         /// First row of the operand memory.

@@ -68,6 +68,7 @@ module conv_setup
     plain.add_sums = desc_q.add_sums;
     plain.interleave = desc_q.interleave;
     plain.chain = desc_q.chain;
+    plain.spread = desc_q.spread;
     plain.pad_top = desc_q.pad_top;
     plain.pad_left = desc_q.pad_left;
     plain.tiles = desc_q.tiles;

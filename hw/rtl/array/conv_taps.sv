@@ -148,12 +148,14 @@ module conv_taps
   logic [11:0] width2_q;
   logic [12:0] rows1_q, columns1_q;
   logic upsample1_q;
+  logic [4:1] spread_q;
   logic [11:0] width1_q;
   always_ff @(posedge clk_i) begin
     // of the tap's own descriptor: the next one's may stand at the inputs when its last taps are here
     rows1_q <= cfg_i.rows;
     columns1_q <= cfg_i.columns;
     upsample1_q <= cfg_i.upsample;
+    spread_q <= {spread_q[3:1], cfg_i.spread};
     width1_q <= cfg_i.in_width;
     width2_q <= width1_q;
     for (int unsigned j = 0; j < P; j++) begin
@@ -165,17 +167,25 @@ module conv_taps
     in_image_q[5:3] <= in_image_q[4:2];
   end
 
-  // ---- stages 3 and 4: the pixel's number ----
+  // ---- stages 3 and 4: the pixel's number; from stage 5 on its bank stands in the number's low bits ----
 
   logic [P-1:0][23:0] product3_q;
   logic [Stages:4][P-1:0][23:0] pixel_q;
+  logic [P-1:0][LaneWidth-1:0] bank4;
+  always_comb begin
+    for (int unsigned j = 0; j < P; j++) begin
+      bank4[j] = pixel_q[4][j][LaneWidth-1:0];
+      bank4[j][0] = pixel_q[4][j][0] ^ (spread_q[4] && pixel_q[4][j][LaneWidth]);
+    end
+  end
   always_ff @(posedge clk_i) begin
     x3_q <= x2_q;
     for (int unsigned j = 0; j < P; j++) begin
       product3_q[j] <= 24'(y2_q[j]) * 24'(width2_q);
       pixel_q[4][j] <= product3_q[j] + 24'(x3_q[j]);
     end
-    pixel_q[Stages:5] <= pixel_q[Stages-1:4];
+    for (int unsigned j = 0; j < P; j++) pixel_q[5][j] <= {pixel_q[4][j][23:LaneWidth], bank4[j]};
+    pixel_q[Stages:6] <= pixel_q[Stages-1:5];
   end
 
   // ---- stages 5 and on: conflicts; the last group that a lane reads, not always the last lane's with upsampling ----
@@ -197,7 +207,7 @@ module conv_taps
     for (int unsigned j = 0; j < P; j++) begin
       for (int unsigned k = 0; k < P; k++) begin
         conflict_q[5][j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel_q[4][j] != pixel_q[4][k]
-            && pixel_q[4][j][LaneWidth-1:0] == pixel_q[4][k][LaneWidth-1:0];
+            && bank4[j] == bank4[k];
       end
     end
     for (int unsigned s = 6; s <= Stages; s++) conflict_q[s] <= conflict_q[s-1];

@@ -32,6 +32,7 @@ package array_pkg;
     logic add_sums;
     logic interleave;
     logic chain;
+    logic spread;  // the operand
     logic [1:0] pad_top;
     logic [1:0] pad_left;
     logic [7:0] tiles;

@@ -230,7 +230,8 @@ package diffuser_isa_pkg;
     logic [7:0] reserved_184;
     logic [23:0] stream_a;
     logic [15:0] sums_base;
-    logic [8:0] reserved_135;
+    logic [7:0] reserved_136;
+    logic spread;
     logic sums;
     logic [1:0] resample;
     logic silu;
@@ -249,7 +250,7 @@ package diffuser_isa_pkg;
   } prep_desc_t;
 
   localparam logic [511:0] PrepDescReserved =
-    512'hffffffffffffffffff000000ff000000ff00000000000000ff000000ff00000000000000ff000000ff0000000000ff80000000000000000000000000ffff8000;
+    512'hffffffffffffffffff000000ff000000ff00000000000000ff000000ff00000000000000ff000000ff0000000000ff00000000000000000000000000ffff8000;
 
   // Every field of the operation is in its range.
   function automatic logic prep_desc_in_range(prep_desc_t d);
@@ -284,7 +285,7 @@ package diffuser_isa_pkg;
     logic [7:0] reserved_184;
     logic [23:0] operand;
     logic [15:0] blocks;
-    logic [0:0] reserved_143;
+    logic spread;
     logic [1:0] pad_left;
     logic [1:0] pad_top;
     logic interleave;
@@ -310,7 +311,7 @@ package diffuser_isa_pkg;
   } conv_desc_t;
 
   localparam logic [511:0] ConvDescReserved =
-    512'hffffffffffffffffffff000000000000ff000000ff000000ff000000ff000000ff00000000000000ff00000000008000000000000000000000000000ffff8000;
+    512'hffffffffffffffffffff000000000000ff000000ff000000ff000000ff000000ff00000000000000ff00000000000000000000000000000000000000ffff8000;
 
   // Every field of the operation is in its range.
   function automatic logic conv_desc_in_range(conv_desc_t d);

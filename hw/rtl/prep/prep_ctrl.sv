@@ -77,7 +77,7 @@ module prep_ctrl
     broken_q[1] <= !norm && (!no_b_q || desc_q.silu || !no_affine_q);
     broken_q[2] <= (from_state && many_q) || (mean && odd_q);
     broken_q[3] <= (!to_stream && (desc_q.sums || !no_plane_dest_q)) || (!desc_q.sums && !no_sums_base_q);
-    broken_q[4] <= no_b_q && !no_b_fields_q;
+    broken_q[4] <= (no_b_q && !no_b_fields_q) || (to_stream && desc_q.spread);
     refused_q <= broken_q != '0;
   end
 

@@ -134,6 +134,7 @@ module prep_unit
     logic last;
     logic [AddrWidth-1:0] dest;
     logic [BankWidth-1:0] bank;
+    logic swap;
     logic [LanesWidth-1:0] lanes;
     logic group;
   } slot_t;
@@ -173,6 +174,7 @@ module prep_unit
       .last_o(walked.last),
       .dest_o(walked.dest),
       .bank_o(walked.bank),
+      .swap_o(walked.swap),
       .lanes_o(walked.lanes),
       .group_o(walked.group),
       .block_o(step_block)
@@ -414,6 +416,7 @@ module prep_unit
       .select_i(slot.select),
       .dest_i(slot.dest),
       .bank_i(slot.bank),
+      .swap_i(slot.swap),
       .pixels_i(slot_pixels),
       .lanes_i(slot.lanes),
       .group_i(slot.group),

@@ -56,6 +56,7 @@ module prep_walk
     output logic                  last_o,
     output logic [AddrWidth-1:0]  dest_o,    // row of the operand memory or word of the stream memory
     output logic [BankWidth-1:0]  bank_o,    // of the chunk's first pixel
+    output logic                  swap_o,    // neighbours have exchanged their banks (the operand is spread)
     output logic [LanesWidth-1:0] lanes_o,   // lanes that hold a channel
     output logic                  group_o,   // last of its group
     output logic                  block_o    // kind 4: last pixel of its block
@@ -111,6 +112,7 @@ module prep_walk
   // the pixel that is read, and the pixel that the group began with
   logic [12:0] x_q, x_group_q;
   logic odd_q, odd_group_q;  // row of the result
+  logic second_row_q;  // the group is the second of two
   logic [AddrWidth-1:0] source_q, source_group_q;  // first source pixel of the row that is read
   logic [AddrWidth-1:0] left_q, left_group_q;  // chunks behind this one
   logic end_q, end_group_q;  // it is the last one
@@ -204,6 +206,7 @@ module prep_walk
       x_group_q <= '0;
       odd_q <= 1'b0;
       odd_group_q <= 1'b0;
+      second_row_q <= 1'b0;
       source_q <= '0;
       source_group_q <= '0;
       left_q <= chunks;
@@ -253,6 +256,7 @@ module prep_walk
       if (group_step) begin
         x_group_q <= x_after;
         odd_group_q <= odd_after;
+        second_row_q <= !second_row_q;
         source_group_q <= source_after;
         left_group_q <= left_q - 1'b1;
         end_group_q <= left_q == AddrWidth'(1);
@@ -294,6 +298,7 @@ module prep_walk
   logic [EntryWidth-1:0] affine1_q;
   logic [SelWidth-1:0] select1_q;
   logic [BankWidth-1:0] bank1_q;
+  logic swap1_q;
   logic [LanesWidth-1:0] lanes1_q;
 
   logic [13:0] column;
@@ -321,6 +326,7 @@ module prep_walk
     affine1_q <= affine_q;
     select1_q <= select_q;
     bank1_q <= lane_q;
+    swap1_q <= desc_i.spread && second_row_q;
     lanes1_q <= block_last_q ? channels_q[LanesWidth-1:0] : LanesWidth'(I);
 
     addr_o <= word1_q + pixel1_q;
@@ -338,6 +344,7 @@ module prep_walk
     affine_o <= affine1_q;
     select_o <= select1_q;
     bank_o <= bank1_q;
+    swap_o <= swap1_q;
     lanes_o <= lanes1_q;
   end
 

@@ -1,7 +1,7 @@
 // Results of `prep` and their places, both in the order of slots, to the operand memory or to the stream memory.
 //
 // A place comes when its slot enters, its result some cycles later; `room_o` is high while there is room for both of a further slot. A result
-// holds I channels of some pixels, a byte each; pixel p goes to bank `bank + p`. A result for the stream memory is one pixel: low bytes in the
+// holds I channels of some pixels, a byte each; pixel p goes to bank `bank + p`, with `swap` to that bank's neighbour. A result for the stream memory is one pixel: low bytes in the
 // place of pixel 0, high bytes in that of pixel 1.
 module prep_writer
   import diffuser_pkg::*;
@@ -24,6 +24,7 @@ module prep_writer
     input  logic [SelWidth-1:0]   select_i,  // of the stream's word
     input  logic [AddrWidth-1:0]  dest_i,
     input  logic [BankWidth-1:0]  bank_i,    // of the first pixel
+    input  logic                  swap_i,
     input  logic [IndexWidth-1:0] pixels_i,  // less one
     input  logic [LanesWidth-1:0] lanes_i,   // lanes that hold a channel; others are written as 0
     input  logic                  group_i,   // last of its group
@@ -54,6 +55,7 @@ module prep_writer
     logic [SelWidth-1:0] select;
     logic [AddrWidth-1:0] dest;
     logic [BankWidth-1:0] bank;
+    logic swap;
     logic [IndexWidth-1:0] pixels;
     logic [LanesWidth-1:0] lanes;
     logic group;
@@ -63,6 +65,7 @@ module prep_writer
       select: select_i,
       dest: dest_i,
       bank: bank_i,
+      swap: swap_i,
       pixels: pixels_i,
       lanes: lanes_i,
       group: group_i
@@ -123,6 +126,8 @@ module prep_writer
   logic [P-1:0] bank_q;
   logic [O-1:0] strobe_q;
   logic [Pixels-1:0][I-1:0][7:0] data_q;
+  logic [P-1:0] banks;
+  assign banks = (~(~P'(1) << place.pixels)) << place.bank;
   assign written = (operand_we_q && operand_wgnt_i) || (stream_we_q && stream_wgnt_i);
   assign take = result_valid && (written || !(operand_we_q || stream_we_q));
   always_ff @(posedge clk_i) begin
@@ -136,10 +141,12 @@ module prep_writer
     if (take) begin
       group_q <= place.group;
       dest_q <= place.dest;
-      bank_q <= (~(~P'(1) << place.pixels)) << place.bank;
+      for (int unsigned b = 0; b < P; b++) bank_q[b] <= place.swap ? banks[b^1] : banks[b];
       for (int unsigned o = 0; o < O; o++) strobe_q[o] <= o / I == 32'(place.select);
       for (int unsigned i = 0; i < I; i++) begin
-        for (int unsigned p = 0; p < Pixels; p++) data_q[p][i] <= i < 32'(place.lanes) ? result[p][i] : '0;
+        for (int unsigned p = 0; p < Pixels; p++) begin
+          data_q[p][i] <= i < 32'(place.lanes) ? (place.swap ? result[p^1][i] : result[p][i]) : '0;
+        end
       end
     end
   end

@@ -1,7 +1,9 @@
 //! Random memories and descriptors for `conv`.
 
+use std::collections::BTreeSet;
+
 use diffuser_cosim::bench::Random;
-use diffuser_device::{Memories, Shape, Sizes};
+use diffuser_device::{Memories, Shape, Sizes, ops};
 use diffuser_isa::generated::{Conv, ConvChannel, ConvHead};
 use diffuser_spec::norm::Sums;
 
@@ -149,6 +151,7 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
         1 => (operand_dest + random.below(20) as u32, 0),
         _ => (weight_dest + random.below(20) as u32, 0),
     };
+    let spread = random.chance(if stride == 1 { 150 } else { 40 });
     let op = Conv {
         dest_kind,
         planes: random.chance(80),
@@ -161,6 +164,7 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
         interleave,
         pad_top,
         pad_left,
+        spread,
         blocks,
         operand: operand + random.below(20) as u32,
         tiles,
@@ -188,4 +192,32 @@ pub fn descriptor(random: &mut Random, m: &mut Memories, dest_kind: u32, param: 
     assert!(op.operand + 2 * blocks * in_rows < operand + half.operand);
     parameters(random, m, &op);
     op
+}
+
+/// Products, a cycle each where no two lanes read one bank.
+pub fn issues(op: &Conv, shape: Shape) -> u64 {
+    let taps = ops::conv::kernel(op) * ops::conv::kernel(op) * u64::from(op.blocks);
+    u64::from(op.tiles) * shape.rows(ops::conv::out_pixels(op)) * taps * ops::conv::planes(op)
+}
+
+/// Cycles beyond that: of a tap's lanes, those that read one bank in different rows take one each.
+pub fn conflicts(op: &Conv, shape: Shape) -> u64 {
+    let (pixels, size) = (ops::conv::out_pixels(op), shape.pixels as u64);
+    let k = ops::conv::kernel(op);
+    let mut lost = 0;
+    for first in (0..pixels).step_by(shape.pixels) {
+        for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
+            let lanes = first..pixels.min(first + size);
+            let read: BTreeSet<u64> = lanes
+                .filter_map(|n| ops::conv::tap(op, n, ky, kx))
+                .collect();
+            let most = (0..size).map(|b| {
+                read.iter()
+                    .filter(|&&m| shape.bank(m, op.spread) == b)
+                    .count()
+            });
+            lost += most.max().unwrap_or(0).saturating_sub(1) as u64;
+        }
+    }
+    lost * u64::from(op.tiles) * u64::from(op.blocks) * ops::conv::planes(op)
 }

@@ -94,6 +94,7 @@ pub fn descriptor(random: &mut Random, shape: Shape, kind: u32, resample: u32) -
         kind,
         silu: norm && random.chance(128),
         resample,
+        spread: !to_stream && random.chance(90),
         sums,
         sums_base: if sums { random.below(100) as u32 } else { 0 },
         stream_a,

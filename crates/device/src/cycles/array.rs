@@ -21,13 +21,13 @@ struct Group {
 
 /// Cycles that one tap of a group loses: a bank gives one row a cycle.
 ///
-/// `reads` are pixels of the operand; bank `m mod P`, row `m div P`.
-fn conflicts(reads: &[u64], banks: u64) -> u64 {
+/// `reads` are pixels of the operand.
+fn conflicts(reads: &[u64], shape: Shape, spread: bool) -> u64 {
     let mut rows = [0u64; 256];
     for (j, read) in reads.iter().enumerate() {
         // distinct pixels in a bank are distinct rows of it
         if !reads[..j].contains(read) {
-            rows[(read % banks) as usize] += 1;
+            rows[shape.bank(*read, spread) as usize] += 1;
         }
     }
     rows.into_iter().max().unwrap_or(0).max(1) - 1
@@ -46,7 +46,7 @@ fn groups(op: &Conv, shape: Shape) -> Vec<Group> {
         for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
             reads.clear();
             reads.extend((first..end).filter_map(|n| tap(op, n, ky, kx)));
-            group.conflicts += conflicts(&reads, size);
+            group.conflicts += conflicts(&reads, shape, op.spread);
             group.last = group.last.max(reads.iter().copied().max());
         }
         group
@@ -177,11 +177,27 @@ mod tests {
 
     #[test]
     fn conflicts_are_the_most_rows_of_a_bank() {
-        assert_eq!(conflicts(&[], 8), 0);
-        assert_eq!(conflicts(&[0, 1, 2, 3, 4, 5, 6, 7], 8), 0);
-        assert_eq!(conflicts(&[3, 3, 3, 3], 8), 0, "one row serves many");
-        assert_eq!(conflicts(&[0, 2, 4, 6, 8, 10, 12, 14], 8), 1);
-        assert_eq!(conflicts(&[0, 8, 16, 24, 1, 9], 8), 3);
+        let plain = |reads: &[u64]| conflicts(reads, SHAPE, false);
+        assert_eq!(plain(&[]), 0);
+        assert_eq!(plain(&[0, 1, 2, 3, 4, 5, 6, 7]), 0);
+        assert_eq!(plain(&[3, 3, 3, 3]), 0, "one row serves many");
+        assert_eq!(plain(&[0, 2, 4, 6, 8, 10, 12, 14]), 1);
+        assert_eq!(plain(&[0, 8, 16, 24, 1, 9]), 3);
+    }
+
+    #[test]
+    fn every_other_pixel_of_a_spread_operand_has_its_own_bank() {
+        for shape in [Shape::SMALL, Shape::ZU9EG] {
+            let p = shape.pixels as u64;
+            for first in 0..100 {
+                let every_other: Vec<u64> = (0..p).map(|j| first + 2 * j).collect();
+                assert_eq!(conflicts(&every_other, shape, true), 0, "{first}");
+                assert_eq!(conflicts(&every_other, shape, false), 1, "{first}");
+                // the pixels of a row still have one each
+                let row: Vec<u64> = (0..p).map(|j| first * p + j).collect();
+                assert_eq!(conflicts(&row, shape, true), 0, "{first}");
+            }
+        }
     }
 
     #[test]
@@ -205,6 +221,9 @@ mod tests {
         let cost = conv(&op, SHAPE, &Timing::default(), at(0, None));
         assert_eq!(cost.busy, 256 / 8 * 4 * 3);
         assert_eq!(cost.stall_bank, cost.busy);
+        let spread = Conv { spread: true, ..op };
+        let cost = conv(&spread, SHAPE, &Timing::default(), at(0, None));
+        assert_eq!((cost.busy, cost.stall_bank), (256 / 8 * 4 * 3, 0));
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn multiply(op: &Conv, memories: &Memories, weights: &[i16], padding: &[i8], n: 
                     None => padding,
                     Some(m) => {
                         let row = op.operand as usize + (p * blocks + b) * rows;
-                        let at = memories.operand_at(row, m as usize);
+                        let at = memories.pixel_at(row, m as usize, op.spread);
                         &memories.operand[at..at + shape.inputs]
                     }
                 };

@@ -72,6 +72,10 @@ pub(super) fn rules(op: &Prep) -> Result<(), Fault> {
         resampling || (!op.sums && op.plane_dest == 0),
         "prep: sums and plane_dest belong to kind 4",
     )?;
+    require(
+        !resampling || !op.spread,
+        "prep: a stream is not spread over banks",
+    )?;
     require(op.sums || op.sums_base == 0, "prep: sums_base without sums")?;
     require(
         op.channels_b != 0 || (op.stream_b == 0 && op.plane_b == 0),
@@ -241,7 +245,7 @@ fn one_plane(op: &Prep, memories: &mut Memories) -> Result<(), Fault> {
             let there = inputs.min(channels - c0);
             for n in 0..pixels {
                 let from = source(op, n);
-                let at = memories.operand_at(row, n);
+                let at = memories.pixel_at(row, n, op.spread);
                 for i in 0..there {
                     let c = c0 + i;
                     let value = |n: usize| {
@@ -280,8 +284,8 @@ fn two_planes(
         let row = op.dest as usize + block * rows;
         for n in 0..(w * h) as usize {
             let from = source(op, n);
-            let high = memories.operand_at(row, n);
-            let low = memories.operand_at(row + plane, n);
+            let high = memories.pixel_at(row, n, op.spread);
+            let low = memories.pixel_at(row + plane, n, op.spread);
             for i in 0..inputs {
                 let (h, l) = if c0 + i < channels {
                     split(memories, &from, c0 + i)

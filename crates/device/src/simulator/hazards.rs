@@ -117,8 +117,8 @@ struct Known {
     start: Clock,
     /// Clock at its retirement.
     end: Clock,
-    /// Operand rows and pixels that a `prep` writes.
-    operand: Option<(Range<u64>, u64)>,
+    /// Operand that a `prep` writes.
+    operand: Option<Operand>,
 }
 
 /// Descriptors of a unit that are kept; no count reaches back further than half of that.
@@ -304,21 +304,24 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
     (!both.is_empty()).then_some(both)
 }
 
-/// Operand rows of a whole operand and its pixels: what `prep` makes, or what `conv` reads.
-fn operand(op: &Op, shape: Shape) -> Option<(Range<u64>, u64)> {
-    let (write, pixels) = match op {
+/// Rows of a whole operand, its pixels, and whether they are spread.
+type Operand = (Range<u64>, u64, bool);
+
+/// What `prep` makes, or what `conv` reads.
+fn operand(op: &Op, shape: Shape) -> Option<Operand> {
+    let (write, pixels, spread) = match op {
         Op::Prep(op) => {
             let (width, height) = ops::prep::result_size(op);
-            (true, width * height)
+            (true, width * height, op.spread)
         }
-        Op::Conv(op) => (false, ops::conv::in_pixels(op)),
+        Op::Conv(op) => (false, ops::conv::in_pixels(op), op.spread),
         _ => return None,
     };
     let accesses = ops::accesses(op, shape);
     let mut operands = accesses
         .into_iter()
         .filter(|a| a.memory == Memory::Operand && a.write == write);
-    operands.next().map(|a| (a.words, pixels))
+    operands.next().map(|a| (a.words, pixels, spread))
 }
 
 /// Words of a memory, or bytes of DDR, that an operation touches.

@@ -4,7 +4,7 @@ use diffuser_isa::generated::{Conv, ConvChannel, ConvHead};
 use diffuser_spec::norm::Sums;
 use proptest::prelude::*;
 
-use crate::plain::{Random, operand_at, rnd, run, same, sat, sat8, shapes, stream_at};
+use crate::plain::{Random, operand_at, rnd, run, same, sat, sat8, shapes, spread_at, stream_at};
 
 /// The accumulator of output channel `o` of tile `t` at output pixel `n`, modulo 2^32.
 fn accumulator(m: &Memories, op: &Conv, zero_point: i128, t: u64, o: u64, n: u64) -> i32 {
@@ -28,7 +28,8 @@ fn accumulator(m: &Memories, op: &Conv, zero_point: i128, t: u64, o: u64, n: u64
                         let q = if inside {
                             let pixel = (iy / up * w + ix / up) as u64;
                             let pixels = (w * h) as u64;
-                            let at = operand_at(m, op.operand, [p, b, blocks], [pixel, pixels], i);
+                            let (block, pixel) = ([p, b, blocks], [pixel, pixels]);
+                            let at = spread_at(m, op.operand, block, pixel, i, op.spread);
                             i128::from(m.operand[at])
                         } else if op.planes {
                             0
@@ -129,7 +130,7 @@ prop_compose! {
     fn convs()(
         (dest_kind, planes, kernel, stride, upsample) in (0u32..4, any::<bool>(), 0u32..3, 0u32..2, any::<bool>()),
         (residual, sums, add_sums, interleave) in any::<(bool, bool, bool, bool)>(),
-        (pad_top, pad_left) in (0u32..4, 0u32..4),
+        (pad_top, pad_left, spread) in (0u32..4, 0u32..4, any::<bool>()),
         (blocks, tiles) in (1u32..4, 1u32..3),
         (in_width, in_height, out_width, out_height) in (1u32..6, 1u32..6, 1u32..6, 1u32..6),
         (first_tile, head_blocks) in (0u32..3, 1u32..4),
@@ -137,7 +138,7 @@ prop_compose! {
     ) -> Conv {
         let stream = dest_kind == 0;
         Conv {
-            dest_kind, planes, kernel, stride, upsample, pad_top, pad_left, blocks, tiles,
+            dest_kind, planes, kernel, stride, upsample, pad_top, pad_left, spread, blocks, tiles,
             in_width, in_height, out_width, out_height,
             residual: residual && stream && !interleave,
             interleave: interleave && stream,

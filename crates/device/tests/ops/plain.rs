@@ -81,16 +81,28 @@ pub fn stream_at(m: &Memories, base: u32, plane: u32, c: u64, n: u64) -> usize {
 }
 
 /// Byte i of plane p, block b, pixel n of an operand of `blocks` blocks and `pixels` pixels.
-pub fn operand_at(
+pub fn operand_at(m: &Memories, base: u32, block: [u64; 3], pixel: [u64; 2], i: u64) -> usize {
+    spread_at(m, base, block, pixel, i, false)
+}
+
+/// The same of an operand that is spread or not.
+pub fn spread_at(
     m: &Memories,
     base: u32,
     [p, b, blocks]: [u64; 3],
     [n, pixels]: [u64; 2],
     i: u64,
+    spread: bool,
 ) -> usize {
     let banks = m.shape.pixels as u64;
     let row = u64::from(base) + (p * blocks + b) * pixels.div_ceil(banks) + n / banks;
-    ((row * banks + n % banks) * m.shape.inputs as u64 + i) as usize
+    // in rows 1, 3 and so on of a block: 1 0 3 2 5 4 7 6
+    let bank = match (spread && n / banks % 2 == 1, n % 2) {
+        (false, _) => n % banks,
+        (true, 0) => n % banks + 1,
+        (true, _) => n % banks - 1,
+    };
+    ((row * banks + bank) * m.shape.inputs as u64 + i) as usize
 }
 
 /// Execute `op`, on DDR that is not used.

@@ -6,7 +6,7 @@ use diffuser_spec::silu::silu;
 use proptest::prelude::*;
 
 use crate::conv::writes_only_what_it_says;
-use crate::plain::{Random, operand_at, rnd, run, same, sat, sat8, shapes, stream_at};
+use crate::plain::{Random, rnd, run, same, sat, sat8, shapes, spread_at, stream_at};
 
 /// The result's channel at pixel (y, x) from `value` of the source's pixels.
 fn resampled(op: &Prep, y: u64, x: u64, value: impl Fn(u64) -> i128) -> i128 {
@@ -106,7 +106,8 @@ fn expected(before: &Memories, op: &Prep, head: &PrepHead) -> Memories {
                 }
             };
             for (p, v) in values.into_iter().enumerate() {
-                let at = operand_at(&m, op.dest, [p as u64, b, blocks], [n, w * h], i);
+                let block = [p as u64, b, blocks];
+                let at = spread_at(&m, op.dest, block, [n, w * h], i, op.spread);
                 m.operand[at] = v as i8;
             }
         }
@@ -118,7 +119,7 @@ prop_compose! {
     fn preps()(
         (kind, resample, silu, sums) in (0u32..5, 0u32..3, any::<bool>(), any::<bool>()),
         (channels_a, channels_b, two) in (1u32..70, 1u32..40, any::<bool>()),
-        (width, height) in (1u32..6, 1u32..6),
+        (width, height, spread) in (1u32..6, 1u32..6, any::<bool>()),
     ) -> Prep {
         let two = two && kind == 0;
         let sums = sums && kind == 4;
@@ -126,6 +127,7 @@ prop_compose! {
         Prep {
             kind, resample, sums,
             silu: silu && kind == 0,
+            spread: spread && kind != 4,
             sums_base: if sums { 50 } else { 0 },
             stream_a: 13,
             stream_b: if two { 900 } else { 0 },
@@ -180,6 +182,14 @@ fn rules_of_prep() {
             ..good
         },
         "prep: the mean of 2x2 needs even sizes",
+    );
+    refused(
+        Prep {
+            kind: 4,
+            spread: true,
+            ..good
+        },
+        "prep: a stream is not spread over banks",
     );
     refused(
         Prep {

@@ -201,6 +201,7 @@ pub fn program() -> Vec<(Common, Op)> {
 const DEFAULT_PREP: Prep = Prep {
     kind: 0,
     silu: false,
+    spread: false,
     resample: 0,
     sums: false,
     sums_base: 0,
@@ -241,6 +242,7 @@ const DEFAULT_CONV: Conv = Conv {
     interleave: false,
     pad_top: 0,
     pad_left: 0,
+    spread: false,
     blocks: 0,
     operand: 0,
     tiles: 0,
