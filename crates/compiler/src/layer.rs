@@ -305,6 +305,8 @@ pub struct OperandForm {
     pub lanes: Lanes,
     /// Blocks to leave room for; at least those of `lanes`.
     pub room: usize,
+    /// Neighbours exchange banks in every second row: for convolutions with a stride of 2.
+    pub spread: bool,
 }
 
 impl OperandForm {

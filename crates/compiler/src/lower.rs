@@ -137,6 +137,7 @@ impl Lowering<'_> {
                     planes: 1,
                     room: lanes.len() / self.shape.inputs,
                     lanes,
+                    spread: false,
                 };
                 self.layers.operands.insert(node.output, form);
                 let &[q, k, v] = node.inputs.as_slice() else {
@@ -194,6 +195,7 @@ impl Lowering<'_> {
                 },
                 room: lanes.len() / self.shape.inputs,
                 lanes,
+                spread: self.spread(node.output),
             };
             self.layers.operands.insert(node.output, form);
         }
@@ -211,6 +213,14 @@ impl Lowering<'_> {
         };
         self.push(index, Work::Prep(work));
         Ok(())
+    }
+
+    /// Whether all that read an operand are convolutions with a stride of 2.
+    fn spread(&self, operand: TensorId) -> bool {
+        let nodes = self.graph.nodes.iter();
+        let mut readers = nodes.filter(|n| n.inputs.contains(&operand)).peekable();
+        readers.peek().is_some()
+            && readers.all(|n| matches!(&n.op, Op::Conv(conv) if conv.stride == 2))
     }
 
     /// The attention that reads a tensor, its number of heads, and as which input.
@@ -281,6 +291,7 @@ impl Lowering<'_> {
                         planes: 1,
                         lanes: written,
                         room,
+                        spread: false,
                     };
                     self.layers.operands.insert(node.output, form);
                 }

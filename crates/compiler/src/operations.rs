@@ -178,18 +178,6 @@ impl Make<'_> {
         }
     }
 
-    /// Whether an operand lies spread over the banks: `prep` makes it, and all that read it are convolutions with a stride of 2.
-    fn spread(&self, operand: TensorId) -> bool {
-        let list = &self.layers.list;
-        let made = |layer: &Layer| matches!(&layer.work, Work::Prep(p) if p.output == operand);
-        let mut readers = list.iter().filter_map(|layer| match &layer.work {
-            Work::Conv(c) if c.input == operand => Some(c.stride == 2),
-            Work::Attention(a) if a.inputs.contains(&operand) => Some(false),
-            _ => None,
-        });
-        list.iter().any(made) && readers.next() == Some(true) && readers.all(|spread| spread)
-    }
-
     fn prep(&self, prep: &PrepWork, image: usize) -> Prep {
         let [height, width] = prep.size.map(|n| n as u32);
         let mut op = Prep {
@@ -201,7 +189,6 @@ impl Make<'_> {
                 Some(Resample::AveragePool2x) => 2,
             },
             sums: prep.sums,
-            spread: self.spread(prep.output),
             width,
             height,
             ..Prep::default()
@@ -239,6 +226,7 @@ impl Make<'_> {
             (op.dest, op.plane_dest) = self.rows(prep.output, prep.to_row);
         } else {
             op.dest = self.place(Value::Operand(prep.output));
+            op.spread = self.layers.operands[&prep.output].spread;
         }
         op
     }
@@ -267,7 +255,7 @@ impl Make<'_> {
             interleave: conv.phases,
             pad_top: pad_top as u32,
             pad_left: pad_left as u32,
-            spread: self.spread(conv.input),
+            spread: operand.spread,
             blocks: operand.blocks(shape) as u32,
             operand: self.place(Value::Operand(conv.input)),
             tiles: tiles.len() as u32,

@@ -51,7 +51,7 @@ fn operands_of_a_stride_of_two_are_spread() {
         false,
     );
     for target in [Target::SMALL, Target::ZU9EG] {
-        let (compiled, _) = prepared(&model, &target, Sampler::Ddim, 1, None);
+        let (compiled, _) = prepared(&model, &target, (Sampler::Ddim, 1), None, 1);
         let mut found = 0;
         for d in compiled.program {
             match d.op {
