@@ -238,16 +238,18 @@ pub struct ConvWork {
     pub lanes: Lanes,
     /// Blocks of I channels of one head, for K and V.
     pub head_blocks: usize,
-    /// Tiles of each descriptor; all tiles in one before the pass `tile`. Phases have four descriptors of the
+    /// Tiles of each descriptor; all tiles of the layer in one before the pass `tile`. Phases have four descriptors of the
     /// same tiles, one after the other.
     pub parts: Vec<Range<usize>>,
 }
 
 impl ConvWork {
-    /// The number of a descriptor among those of the whole layer.
+    /// The number of a descriptor among those of all layers of the node: bands have the same ones, layers of
+    /// some tiles others.
     #[must_use]
-    pub const fn number(&self, part: usize) -> usize {
+    pub fn number(&self, part: usize) -> usize {
         match self.half {
+            None if !self.phases => self.parts[part].start,
             None => part,
             Some(row) => part / 2 * Phase::ALL.len() + 2 * row + part % 2,
         }

@@ -7,6 +7,7 @@
 //! lower     graph -> layers of the accelerator's units
 //! fuse      upsampling into convolutions, channel sums into what makes a stream
 //! order     shortcuts early
+//! fill      convolutions of skips -> into the time in which the array would wait for weights
 //! batch     several images, which share weights
 //! band      what is larger than its memory -> bands of rows
 //! resum     channel sums that do not fit -> made again
@@ -31,9 +32,12 @@ mod allocate;
 mod band;
 mod batch;
 mod compile;
+mod compiled;
 mod display;
 mod encode;
 mod error;
+mod fill;
+mod fit;
 mod fuse;
 mod homes;
 mod layer;
@@ -52,7 +56,8 @@ mod tile;
 mod waits;
 mod weights;
 
-pub use compile::{Compiled, Options, Source, Stage, compile, compile_with, stage};
+pub use compile::{Options, Source, Stage, compile, compile_with, stage};
+pub use compiled::Compiled;
 pub use error::CompileError;
 pub use schedule::DataLayout;
 pub use target::{Memory, Shape, Target};

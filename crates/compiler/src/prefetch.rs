@@ -12,9 +12,9 @@ use diffuser_model::quantised::{NodeParams, WeightBits};
 
 use crate::allocate::Places;
 use crate::error::CompileError;
-use crate::layer::{ConvWork, Layers, PrepKind, Work};
+use crate::layer::{ConvWork, Layers, PrepKind, Value, Work};
 use crate::records::{ALIGNMENT, Block, Content, RecordLayout};
-use crate::ring::{self, Chunk};
+use crate::ring::{self, Chunk, Fixed};
 use crate::schedule::{Command, Item, NO_NODE, memory_error};
 use crate::target::{Memory, Target};
 use crate::weights;
@@ -77,6 +77,25 @@ fn key(layers: &Layers, command: Command, part: usize, alone: &BTreeSet<u32>) ->
         usize::MAX
     };
     [tag as usize, part, layer]
+}
+
+/// K and V of all attentions, and the commands in which they live.
+fn cached(layers: &Layers, places: &Places, commands: &[Command], target: &Target) -> Vec<Fixed> {
+    let mut found: BTreeMap<Value, Fixed> = BTreeMap::new();
+    for (i, command) in commands.iter().enumerate() {
+        let layer = &layers.list[command.layer];
+        let values = layer.reads().into_iter().chain(layer.writes());
+        for value in values.filter(|v| matches!(v, Value::Cached(_))) {
+            let fixed = found.entry(value).or_insert_with(|| Fixed {
+                address: places.of(value),
+                words: layers.size(value, target.shape),
+                first_use: i,
+                last_use: i,
+            });
+            fixed.last_use = i;
+        }
+    }
+    found.into_values().collect()
 }
 
 /// Weights of one part of a node in DDR.
@@ -171,6 +190,7 @@ pub fn weight_loads(
         }
         return Ok(loads);
     }
+    let fixed = cached(layers, places, commands, target);
     let mut alone = BTreeSet::new();
     loop {
         let mut chunks: Vec<Chunk> = Vec::new();
@@ -192,7 +212,7 @@ pub fn weight_loads(
                 }),
             }
         }
-        let conflict = match ring::place(&chunks, share, commands.len()) {
+        let conflict = match ring::place(&chunks, &fixed, target.weight, commands.len()) {
             Ok(slots) => {
                 for (chunk, slot) in chunks.iter().zip(&slots) {
                     let at = chunk.first_use;
@@ -218,7 +238,13 @@ pub fn weight_loads(
 }
 
 /// Blocks of parameters in the order of their first use.
-fn blocks(layers: &Layers, commands: &[Command], alone: &BTreeSet<u32>, own: bool) -> Vec<Block> {
+fn blocks(
+    layers: &Layers,
+    commands: &[Command],
+    alone: &BTreeSet<u32>,
+    own: bool,
+    outputs: usize,
+) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut known: BTreeMap<([usize; 3], u8, usize), usize> = BTreeMap::new();
     for (i, &command) in commands.iter().enumerate() {
@@ -239,7 +265,6 @@ fn blocks(layers: &Layers, commands: &[Command], alone: &BTreeSet<u32>, own: boo
                 (Content::Prep { node }, 0, 1)
             }
             (Work::Conv(conv), Some(node)) => {
-                let outputs = conv.lanes.len() / conv.parts.last().map_or(1, |p| p.end);
                 let lanes = conv.rows(command.part, outputs);
                 (Content::Conv { node, lanes }, conv.number(command.part), 2)
             }
@@ -276,7 +301,7 @@ pub fn param_loads(
 ) -> Result<(RecordLayout, Loads), CompileError> {
     let mut alone = BTreeSet::new();
     loop {
-        let blocks = blocks(layers, commands, &alone, own);
+        let blocks = blocks(layers, commands, &alone, own, target.shape.outputs);
         let records = RecordLayout::new(blocks, target.param / PARAM_PARTS);
         let chunks: Vec<Chunk> = records
             .chunks
@@ -291,7 +316,7 @@ pub fn param_loads(
                 }
             })
             .collect();
-        let [i, j] = match ring::place(&chunks, target.param, commands.len()) {
+        let [i, j] = match ring::place(&chunks, &[], target.param, commands.len()) {
             Ok(slots) => {
                 let mut loads = Loads {
                     addresses: vec![0; commands.len()],

@@ -1,7 +1,7 @@
 //! Pass `spill`: streams that wait long for their next reader wait in DDR.
 //!
-//! Before: more streams live at some layer than the stream memory holds. After: one of them, the largest
-//! that no layer near by reads, is stored to DDR behind its last reader and loaded again ahead of the next, as
+//! Before: more streams live at some layer than the stream memory holds. After: one of them, of the largest the
+//! one that is read last again, is stored to DDR behind its last reader and loaded again ahead of the next, as
 //! a stream of its own. The pass runs once for each stream that must go; it does nothing where all fit.
 //! It comes to an end: two uses of a stream that follow one another are parted once.
 
@@ -33,7 +33,7 @@ pub fn spill(layers: &mut Layers, full: usize, shape: Shape) -> bool {
         .filter(|gap| !layers.list[gap.after..gap.before].iter().all(is_load))
         .max_by_key(|gap| {
             let words = layers.streams[&gap.stream].words(shape);
-            (words, gap.before - gap.after)
+            (words, gap.before)
         });
     let Some(gap) = gap else {
         return false;

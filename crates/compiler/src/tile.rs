@@ -2,7 +2,7 @@
 //!
 //! Before: each convolution is one descriptor of all its tiles, each norm one of all its groups. After: phases are
 //! four descriptors of the same tiles, so that a norm of these need not wait for others; each
-//! descriptor's weights take at most a part of the weight memory's share for weights, so that the next
+//! descriptor's weights take at most a part of the weight memory, so that the next
 //! one's are loaded while it runs, and its parameters at most a part of the parameter memory. A norm has
 //! a descriptor for the groups that each descriptor of the last convolution in front of it completes:
 //! only the last of them stands between the two layers.
@@ -16,7 +16,7 @@ use diffuser_model::rewrite::Phase;
 use crate::layer::{ConvWork, Dest, Layers, NormWork, PrepKind, Work};
 use crate::target::{Memory, Shape, Target};
 
-/// Parts of the share that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
+/// Parts of the weight memory that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
 /// descriptors cost their start.
 const WEIGHT_PARTS: usize = 4;
 
@@ -32,31 +32,36 @@ pub fn tile_words(conv: &ConvWork, layers: &Layers, shape: Shape) -> usize {
     conv.kernel * conv.kernel * layers.operands[&conv.input].blocks(shape)
 }
 
-/// Run the pass. `share` is how many words of the weight memory weights may take.
+/// Run the pass.
 ///
 /// # Errors
 /// [`CompileError::Memory`] where a single tile does not fit.
-pub fn tile(layers: &mut Layers, target: &Target, share: usize) -> Result<(), CompileError> {
+pub fn tile(layers: &mut Layers, target: &Target) -> Result<(), CompileError> {
     for index in 0..layers.list.len() {
         let layer = &layers.list[index];
         let Work::Conv(conv) = &layer.work else {
             continue;
         };
         let words = tile_words(conv, layers, target.shape);
-        if words > share {
+        if words > target.weight {
             return Err(CompileError::Memory {
                 layer: layer.name.clone(),
                 memory: Memory::Weight,
                 target: target.name.into(),
-                needed: (words + target.weight - share) as u64,
+                needed: words as u64,
                 available: target.weight as u64,
             });
         }
-        let by_weights = share / WEIGHT_PARTS / words;
+        let by_weights = target.weight / WEIGHT_PARTS / words;
         let by_params = target.param / PARAM_PARTS / target.shape.outputs;
         let most = by_weights.min(by_params).clamp(1, MAX_TILES);
-        let tiles = conv.lanes.len() / target.shape.outputs;
+        let whole =
+            conv.parts.first().map_or(0, |p| p.start)..conv.parts.last().map_or(0, |p| p.end);
+        let tiles = whole.len();
         let mut parts = even_parts(tiles, tiles.div_ceil(most));
+        for part in &mut parts {
+            *part = part.start + whole.start..part.end + whole.start;
+        }
         if conv.sums && tiles > 1 {
             split_last(&mut parts);
         }

@@ -2,7 +2,7 @@
 
 use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::config::UnetConfig;
-use diffuser_model::graph::{Op, TensorKind};
+use diffuser_model::graph::{Graph, Op, TensorKind};
 use diffuser_model::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
     WeightBits, WideLinear,
@@ -46,6 +46,16 @@ pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
 pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     let config = UnetConfig::from_json(config).expect("a sound configuration");
     let graph = build_graph_with(&config, kind.rewrites).expect("a sound configuration");
+    random_model_with(config, graph, seed, kind)
+}
+
+/// A model with random parameters of a graph that is made of a configuration.
+pub fn random_model_with(
+    config: UnetConfig,
+    graph: Graph,
+    seed: u64,
+    kind: Kind,
+) -> QuantisedModel {
     let mut r = Random(seed);
     let tensors = tables(&graph, kind, &mut r);
     let embedding = embedding(&config, &graph, &mut r);
@@ -70,7 +80,7 @@ pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     model
 }
 
-fn tables(graph: &diffuser_model::graph::Graph, kind: Kind, r: &mut Random) -> Vec<TensorTable> {
+fn tables(graph: &Graph, kind: Kind, r: &mut Random) -> Vec<TensorTable> {
     let shortcut = |id| {
         let mut readers = graph.nodes.iter().filter(|n| n.inputs.contains(&id));
         readers.all(|n| matches!(&n.op, Op::Conv(c) if c.kernel == 1 && c.stride == 1))
@@ -187,11 +197,7 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
     }
 }
 
-fn embedding(
-    config: &UnetConfig,
-    graph: &diffuser_model::graph::Graph,
-    r: &mut Random,
-) -> EmbeddingParams {
+fn embedding(config: &UnetConfig, graph: &Graph, r: &mut Random) -> EmbeddingParams {
     let size = config.embedding();
     let mut linear = |inputs: usize, outputs: usize| WideLinear {
         weight: (0..inputs * outputs)
