@@ -230,16 +230,16 @@ def total_table(runs: dict) -> str:
 
 
 def loss_table(runs: dict) -> str:
-    """What keeps the array from its peak, in percent of a step's cycles."""
+    """What keeps the array from its peak, in a step's cycles; adds up to the counter."""
     names = {"cifar10": "35.7 M U-Net", "shipped": "shipped model"}
-    columns: list[dict[str, float]] = []
+    columns: list[dict[str, int]] = []
     for model in names:
         run = runs[model]
         layers, step = array_cycles(run), step_counters(run)
         spans = [s for s in run["spans"] if s["unit"] == "array" and s["step"] == run["steps"] - 1]
         convs = [s for s in spans if s["operation"] == "conv"]
-        needed = run["macs"] / PEAK
-        planes = sum(s["busy"] / 2 for s in convs if s["planes"] == 2)
+        needed = math.ceil(run["macs"] / PEAK)
+        planes = sum(s["busy"] // 2 for s in convs if s["planes"] == 2)
         first = layers[run["names"].index("conv_in")]["operand"]
         point = sum(s["operand"] for s in convs if s["kernel"] == 1)
         column = {
@@ -250,12 +250,16 @@ def loss_table(runs: dict) -> str:
             "operand, before `conv_in`: the sampler's update": first,
             "operand, before other layers": step["operand"] - point - first,
             "DDR": step["weight"],
-            "bank conflicts, drain, bubbles": step["bank"] + step["drain"] + sum(layer["bubble"] for layer in layers.values()),
+            "bank conflicts": step["bank"],
+            "drain": step["drain"],
+            "bubbles": sum(layer["bubble"] for layer in layers.values()),
         }
-        assert abs(sum(column.values()) - step["cycles"]) < 1e-3
-        columns.append({name: 100 * cycles / step["cycles"] for name, cycles in column.items()})
-    lines = ["| what the array does with a step's cycles, % | " + " | ".join(names.values()) + " |", "| --- | --- | --- |"]
-    lines += [f"| {name} | " + " | ".join(f"{column[name]:.1f}" for column in columns) + " |" for name in columns[0]]
+        assert sum(column.values()) == step["cycles"]
+        columns.append({**column, "all, the counter": step["cycles"]})
+    lines = ["| what the array does with a step's cycles | " + " | ".join(f"{name} | %" for name in names.values()) + " |", "| --- | --- | --- | --- | --- |"]
+    for name in columns[0]:
+        cells = (f"{column[name]:,} | {100 * column[name] / column['all, the counter']:.1f}" for column in columns)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -295,6 +299,7 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
             name += ", one plane" if "one" in words else ", two planes"
         name += ", phases" if "phases" in words else ""
         name += ", 4-bit weights" if "four" in words else ""
+        name += f", batch of {run['images']}" if run["images"] > 1 else ""
         name += f" ({run['note']})" if "note" in run else ""
         if run["steps"] == 1:
             name += f" (a step alone, to its last product; {run['counters']['rtl']:,} with the sampler's update and the image's way to DDR)"
@@ -316,7 +321,7 @@ def more(found: int, wanted: int) -> str:
 
 def steps_table(runs: list[tuple[str, dict]]) -> str:
     """A step of each run by the RTL's counters."""
-    heads = ["cycles", "model", "ms at 200 MHz", "% of peak", "products", "further products", "DDR", "operand", "bank", "drain", "bubble"]
+    heads = ["cycles", "model", "an image", "its ms at 200 MHz", "% of peak", "products", "further products", "DDR", "operand", "bank", "drain", "bubble"]
     lines = ["| one step on the RTL of | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
     for name, run in runs:
         rtl, model = run["step"]["rtl"], run["step"]["model"]
@@ -325,7 +330,8 @@ def steps_table(runs: list[tuple[str, dict]]) -> str:
         cells = [
             f"{cycles:,}",
             f"{model['cycles']:,} ({more(model['cycles'], cycles)})",
-            f"{1e3 * cycles / CLOCK:.2f}",
+            f"{cycles / run['images']:,.0f}",
+            f"{1e3 * cycles / run['images'] / CLOCK:.2f}",
             f"{100 * run['macs'] / PEAK / cycles:.1f}",
             f"{needed:,}",
             f"{rtl['busy'] - needed:,}",

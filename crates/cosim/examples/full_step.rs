@@ -4,7 +4,7 @@
 //!
 //! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights, `shipped` the model that the command ships. Words behind it: `one`, streams
 //! enter products in one plane (`quantize --residual 8`), `shortcuts`, in two in shortcuts alone; else in two; `four`, weights of 4 bits; `phases`, upsampling convolutions in phases;
-//! `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
+//! `images=N`, a batch of so many in one program (1); `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
 //! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference.
 //!
 //! A step of the 35.7 M U-Net takes about two minutes.
@@ -36,9 +36,9 @@ mod step {
     use diffuser_model::rewrite::Rewrites;
     use diffuser_model::sampling::Sampler;
 
-    use crate::job::network;
+    use crate::job::network_on;
     use crate::model::{Kind, random_model_of};
-    use crate::run::{Outcome, SIZES, compare};
+    use crate::run::{Outcome, SIZES, TARGET, compare};
 
     /// By node of the graph, the counters of the array's descriptors in the last step, and their sum. A step alone has the start of the
     /// program in it: memories are empty.
@@ -75,8 +75,12 @@ mod step {
     pub fn main() {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let has = |word: &str| arguments.iter().any(|a| a == word);
-        let steps = arguments.iter().find_map(|a| a.strip_prefix("steps="));
-        let steps: u32 = steps.map_or(2, |n| n.parse().expect("a number of steps"));
+        let number = |name: &str| {
+            let value = arguments.iter().find_map(|a| a.strip_prefix(name));
+            value.map(|n| n.parse::<u32>().expect("a number"))
+        };
+        let steps = number("steps=").unwrap_or(2);
+        let images = number("images=").unwrap_or(1);
         let model = if has("cifar10") {
             let kind = Kind {
                 four: usize::from(has("four")),
@@ -100,7 +104,9 @@ mod step {
             QuantisedModel::load(&path).expect("the shipped model")
         };
         let class = (!model.embedding.classes.is_empty()).then_some(1);
-        let (compiled, job) = network(&model, Sampler::Ddim, steps, class);
+        let sampler = (Sampler::Ddim, steps);
+        let (compiled, job) =
+            network_on(&model, sampler, class, &TARGET, images as usize).expect("it fits");
         let begin = Instant::now();
         let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
         let seconds = begin.elapsed().as_secs_f64();
@@ -123,7 +129,7 @@ mod step {
                     .get(*tag as usize)
                     .map_or("-", String::as_str);
                 let node = graph.nodes.get(*tag as usize);
-                let macs = node.map_or(0, |n| graph.node_macs(n));
+                let macs = node.map_or(0, |n| graph.node_macs(n)) * u64::from(images);
                 format!(
                     r#"{{"tag": {tag}, "name": {name:?}, "macs": {macs}, "rtl": {}, "model": {}}}"#,
                     object(rtl),
@@ -134,12 +140,12 @@ mod step {
         let shape = SIZES.0;
         let words: Vec<String> = arguments.iter().map(|a| format!("{a:?}")).collect();
         println!(
-            "{{\"arguments\": [{}], \"shape\": [{}, {}, {}], \"steps\": {steps}, \"macs\": {},\n\"counters\": {{\"rtl\": {cycles}, \"model\": {}}},",
+            "{{\"arguments\": [{}], \"shape\": [{}, {}, {}], \"steps\": {steps}, \"images\": {images}, \"macs\": {},\n\"counters\": {{\"rtl\": {cycles}, \"model\": {}}},",
             words.join(", "),
             shape.pixels,
             shape.outputs,
             shape.inputs,
-            graph.macs(),
+            graph.macs() * u64::from(images),
             simulated.counters.cycles
         );
         println!(

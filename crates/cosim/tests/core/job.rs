@@ -1,6 +1,6 @@
 //! From a model to a job.
 
-use diffuser_compiler::{CompileError, Compiled, Source, Target, compile};
+use diffuser_compiler::{CompileError, Compiled, Options, Source, Target, compile_with};
 use diffuser_device::host::Job;
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
@@ -11,6 +11,9 @@ use crate::run::TARGET;
 
 const SEED: u64 = 0x0123_4567_89ab;
 
+/// Number of the first image.
+const IMAGE: u64 = 7;
+
 /// A program for some steps, and the job that begins with an image's noise.
 pub fn network(
     model: &QuantisedModel,
@@ -18,16 +21,16 @@ pub fn network(
     count: u32,
     class: Option<usize>,
 ) -> (Compiled, Job) {
-    network_on(model, sampler, count, class, &TARGET).expect("it fits")
+    network_on(model, (sampler, count), class, &TARGET, 1).expect("it fits")
 }
 
-/// The same for a build that may have less memory than the RTL.
+/// The same of a batch of images, for a build that may have less memory than the RTL.
 pub fn network_on(
     model: &QuantisedModel,
-    sampler: Sampler,
-    count: u32,
+    (sampler, count): (Sampler, u32),
     class: Option<usize>,
     target: &Target,
+    images: usize,
 ) -> Result<(Compiled, Job), CompileError> {
     let options = SamplerOptions {
         sampler,
@@ -48,16 +51,17 @@ pub fn network_on(
         steps: &steps,
         sampling: &sampling,
     };
-    let compiled = compile(&source, target)?;
-    let start = noise(
-        SEED,
-        7,
-        Purpose::Start,
-        model.graph.tensors[Graph::INPUT].len(),
-    );
-    let state = compiled.state_bytes(&start);
+    let options = Options {
+        images,
+        ..Options::default()
+    };
+    let compiled = compile_with(&source, target, &options)?;
+    let values = model.graph.tensors[Graph::INPUT].len();
     let mut data = compiled.data.clone();
-    data[compiled.layout.state_in..][..state.len()].copy_from_slice(&state);
+    for image in 0..images {
+        let start = noise(SEED, IMAGE + image as u64, Purpose::Start, values);
+        data[compiled.state_in(image)].copy_from_slice(&compiled.state_bytes(&start));
+    }
     let job = Job {
         program: compiled.program_bytes.clone(),
         data,
@@ -65,7 +69,7 @@ pub fn network_on(
         record_stride: compiled.stride as u32,
         steps: compiled.steps as u32,
         seed: SEED,
-        image: 7,
+        image: IMAGE,
     };
     Ok((compiled, job))
 }

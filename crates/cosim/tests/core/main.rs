@@ -10,6 +10,7 @@ mod job;
 mod networks;
 mod noise;
 mod run;
+mod shapes;
 
 // random networks are the compiler's
 #[allow(dead_code)]

@@ -1,0 +1,125 @@
+//! Further networks, each with what no other has: levels, where attention stands, how it resamples, a batch, bands of rows.
+
+#[cfg(not(top_core_zu9eg))]
+use diffuser_compiler::Target;
+use diffuser_cosim::memory::DdrConfig;
+use diffuser_isa::Op;
+use diffuser_model::rewrite::Rewrites;
+use diffuser_model::sampling::Sampler;
+
+use crate::job::{network, network_on};
+use crate::model::{Kind, random_model, random_model_of};
+use crate::networks::{same_cycles, same_work};
+use crate::run::{TARGET, compare};
+
+/// Bytes, products and bank conflicts are the simulator's, cycles nearly: the latencies of small layers are most of those.
+fn check(config: &str, seed: u64, four: bool, sampler: Sampler, class: Option<usize>) {
+    let (compiled, job) = network(&random_model(config, seed, four), sampler, 2, class);
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+    same_cycles(&compiled, &rtl, &simulated, 4);
+}
+
+#[test]
+fn three_levels_with_attention_at_the_first() {
+    let config = r#"{"sample_size": [8, 4], "block_out_channels": [5, 10, 15], "layers_per_block": 1,
+        "down_block_types": ["AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D"],
+        "norm_num_groups": 5, "attention_head_dim": 5, "downsample_padding": 0}"#;
+    check(config, 21, false, Sampler::DpmSolver, None);
+}
+
+#[test]
+fn four_levels_down_to_one_pixel() {
+    let config = r#"{"sample_size": 8, "block_out_channels": [8, 8, 12, 20], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 4, "attention_head_dim": 4, "downsample_padding": 1}"#;
+    check(config, 22, true, Sampler::Ddim, None);
+}
+
+#[test]
+fn scale_and_shift_of_a_class_with_attention_in_the_middle_alone() {
+    let config = r#"{"sample_size": [4, 6], "block_out_channels": [7, 14], "layers_per_block": 2,
+        "in_channels": 2, "out_channels": 2, "num_class_embeds": 3, "resnet_time_scale_shift": "scale_shift",
+        "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 7, "attention_head_dim": 7, "downsample_padding": 1}"#;
+    check(config, 23, false, Sampler::Ddpm, Some(2));
+}
+
+#[test]
+fn no_middle_block() {
+    let config = r#"{"sample_size": 6, "block_out_channels": [11, 22], "layers_per_block": 1,
+        "in_channels": 1, "out_channels": 1, "mid_block_type": null,
+        "down_block_types": ["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D"],
+        "norm_num_groups": 11, "attention_head_dim": 11, "downsample_padding": 0}"#;
+    check(config, 24, true, Sampler::Ddim, None);
+}
+
+/// Upsampling in phases, shortcuts in two planes.
+#[test]
+fn upsampling_in_phases() {
+    let config = r#"{"sample_size": [12, 8], "block_out_channels": [9, 21], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 3, "add_attention": false, "downsample_padding": 0}"#;
+    let kind = Kind {
+        four: 2,
+        planes: 0,
+        shortcuts: true,
+        rewrites: Rewrites {
+            phases_from: Some(1),
+        },
+    };
+    let model = random_model_of(config, 25, kind);
+    let sampler = (Sampler::Ddim, 2);
+    let (compiled, job) = network_on(&model, sampler, None, &TARGET, 1).expect("it fits");
+    let convs = |f: fn(&Op) -> bool| compiled.program.iter().any(|d| f(&d.op));
+    assert!(convs(|op| matches!(op, Op::Conv(c) if c.interleave)));
+    assert!(convs(|op| matches!(op, Op::Conv(c) if c.spread)));
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+    same_cycles(&compiled, &rtl, &simulated, 2);
+}
+
+/// Memories that are smaller than one tensor: it goes through in bands of rows, whose sums are added.
+#[cfg(not(top_core_zu9eg))]
+#[test]
+fn bands_of_rows() {
+    let config = r#"{"sample_size": [16, 8], "block_out_channels": [9, 18], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 9, "attention_head_dim": 9, "downsample_padding": 1}"#;
+    let model = random_model(config, 26, false);
+    // one of 16 x 8 pixels and 18 channels takes 384 words, two as an operand 160 rows
+    let target = Target {
+        stream: 300,
+        operand: 72,
+        ..TARGET
+    };
+    let sampler = (Sampler::Ddpm, 2);
+    let (compiled, job) = network_on(&model, sampler, None, &target, 1).expect("it fits");
+    let bands = compiled
+        .program
+        .iter()
+        .filter(|d| matches!(d.op, Op::Conv(c) if c.add_sums));
+    assert!(bands.count() > 5);
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+}
+
+/// A batch of two: both read one set of weights, layer by layer, and each has a state and noise of its own.
+#[test]
+fn two_images_in_one_program() {
+    let config = r#"{"sample_size": 8, "block_out_channels": [8, 12], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 2, "attention_head_dim": 6, "downsample_padding": 1}"#;
+    let model = random_model(config, 11, false);
+    let sampler = (Sampler::Ddpm, 2);
+    let (compiled, job) = network_on(&model, sampler, None, &TARGET, 2).expect("it fits");
+    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+    same_cycles(&compiled, &rtl, &simulated, 2);
+    let [first, second] = [0, 1].map(|image| &rtl.data[compiled.state_out(image)]);
+    assert_ne!(first, second, "images of their own");
+}
