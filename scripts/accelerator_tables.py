@@ -8,7 +8,7 @@ model; counts bank conflicts by the rule of docs/isa.md and checks that the simu
 hw/rtl/pkg/target_pkg.sv; resources are read from what `hw/synth/synth.py --output` wrote (--synthesis). --traces FOLDER keeps the traces
 there, and takes those that are there already. --rtl names files with the output of
 
-    DIFFUSER_TOPS=core_small cargo test -p diffuser-cosim --features verilator --test core -- --nocapture --test-threads 1
+    DIFFUSER_TOPS=core_small cargo test -p diffuser-cosim --features verilator --test core networks -- --nocapture --test-threads 1
 
 --steps names files that
 
@@ -298,7 +298,6 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
         if "cifar10" in words:
             name += ", one plane" if "one" in words else ", two planes"
         name += ", phases" if "phases" in words else ""
-        name += ", skips apart" if any(w.startswith("apart=") for w in words) else ""
         name += ", 4-bit weights" if "four" in words else ""
         name += f", batch of {run['images']}" if run["images"] > 1 else ""
         name += f" ({run['note']})" if "note" in run else ""

@@ -3,7 +3,7 @@
 
     python3 scripts/extractor.py        # once: the feature extractor
     python3 scripts/distance_table.py --model models/emoji32 --reference emoji64.parquet \
-        --reference-filter skin_variant=false                             # and with --marker residual-15, --marker ablations
+        --reference-filter skin_variant=false                             # and with --marker ablations
 
 The files are those that scripts/quantisation_table.py keeps in --folder; images and features are kept there too, so the same
 command goes on where it was interrupted. The part of the page between the two markers is replaced.
@@ -19,10 +19,9 @@ from quantisation_table import ROWS, quantised
 # the page's tables: rows, and how many images
 TABLES = {
     "distances": (["dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq"], 10000),
-    "residual-15": (["dynamic-step, residual 15", "tfmq, residual 15"], 10000),
     "ablations": (
         [
-            "dynamic-step", "dynamic-step, residual 15 in shortcuts", "dynamic-step, nearest", "dynamic-step, AdaRound",
+            "dynamic-step", "dynamic-step, residual 8", "dynamic-step, residual 15", "dynamic-step, nearest",
             "dynamic-step, W4/8, 60 %", "dynamic-step, W4",
         ],
         5000,

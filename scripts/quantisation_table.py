@@ -30,7 +30,10 @@ ROWS = {
     "dynamic-step, 100 rows": ["--steps", "100"],
     "dynamic-step, nearest": ["--rounding", "nearest"],
     "dynamic-step, AdaRound": ["--rounding", "adaround"],
-    "dynamic-step, residual 15 in shortcuts": ["--residual", "shortcuts"],
+    "dynamic-step, upsampling as it is": ["--upsample", "nearest"],
+    "dynamic-step, residual 8": ["--residual", "8"],
+    "ptq4dm, residual 8": ["--method", "ptq4dm", "--residual", "8"],
+    "tfmq, residual 8": ["--method", "tfmq", "--residual", "8"],
     "dynamic-step, residual 15": ["--residual", "15"],
     "ptq4dm, residual 15": ["--method", "ptq4dm", "--residual", "15"],
     "tfmq, residual 15": ["--method", "tfmq", "--residual", "15"],
@@ -41,7 +44,7 @@ ROWS = {
 
 # rows that are measured on every schedule; the others on the first one only
 EVERYWHERE = [
-    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq", "dynamic-step, residual 15",
+    "dynamic-step", "static-mse", "static-minmax", "ptq4dm", "q-diffusion", "tfmq",
 ]
 
 

@@ -288,10 +288,10 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "BITS", default_value = "8", value_parser = ["8", "4", "mixed"])]
     pub weights: String,
 
-    /// How 3x3 convolutions behind upsampling run: as they are, on the image enlarged to nearest
-    /// neighbours; or, where their result has at least 16x16 pixels, as four 2x2 convolutions of the
-    /// small image, one for each phase of the pixels: the same function with 4/9 of the products.
-    #[arg(long, value_name = "HOW", default_value = "nearest", value_parser = ["nearest", "phases"])]
+    /// How 3x3 convolutions behind upsampling run: where their result has at least 16x16 pixels, as four
+    /// 2x2 convolutions of the small image, one for each phase of the pixels: the same function with 4/9
+    /// of the products; or as they are, on the image enlarged to nearest neighbours.
+    #[arg(long, value_name = "HOW", default_value = "phases", value_parser = ["phases", "nearest"])]
     pub upsample: String,
 
     /// Most bytes of the weights of convolutions and linear layers; with --weights mixed

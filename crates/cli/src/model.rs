@@ -321,7 +321,7 @@ impl Default for QuantiseSettings {
             seed: 0,
             rounding: Rounding::default(),
             weights: Weights::default(),
-            rewrites: Rewrites::NONE,
+            rewrites: Rewrites::PHASES,
             threads: 0,
             unfinished: None,
         }

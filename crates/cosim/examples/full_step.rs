@@ -4,7 +4,6 @@
 //!
 //! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights, `shipped` the model that the command ships. Words behind it: `one`, streams
 //! enter products in one plane (`quantize --residual 8`), `shortcuts`, in two in shortcuts alone; else in two; `four`, weights of 4 bits; `phases`, upsampling convolutions in phases;
-//! `apart=N`, skip connections of at least N pixels convolved apart;
 //! `images=N`, a batch of so many in one program (1); `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
 //! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference.
 //!
@@ -19,10 +18,6 @@ mod run;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../compiler/tests/common/model.rs"]
 mod model;
-
-#[cfg(any(top_core_small, top_core_zu9eg))]
-#[path = "../../compiler/tests/common/apart.rs"]
-mod apart;
 
 #[cfg(any(top_core_small, top_core_zu9eg))]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -41,9 +36,8 @@ mod step {
     use diffuser_model::rewrite::Rewrites;
     use diffuser_model::sampling::Sampler;
 
-    use crate::apart::apart;
     use crate::job::network_on;
-    use crate::model::{Kind, random_model_of, random_model_with};
+    use crate::model::{Kind, random_model_of};
     use crate::run::{Outcome, SIZES, TARGET, compare};
 
     /// By node of the graph, the counters of the array's descriptors in the last step, and their sum. A step alone has the start of the
@@ -102,14 +96,7 @@ mod step {
                     Rewrites::NONE
                 },
             };
-            let model = random_model_of(diffuser_testing::CIFAR10, 1, kind);
-            match number("apart=") {
-                None => model,
-                Some(least) => {
-                    let graph = apart(&model.graph, least as usize);
-                    random_model_with(model.config, graph, 1, kind)
-                }
-            }
+            random_model_of(diffuser_testing::CIFAR10, 1, kind)
         } else {
             assert!(has("shipped"), "cifar10 or shipped");
             let path = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -7,7 +7,7 @@ use diffuser_model::prepare::PrepareError;
 use diffuser_model::quantised::{
     EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable, WeightBits,
 };
-use diffuser_model::rewrite::Phase;
+use diffuser_model::rewrite::{Phase, Rewrites};
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
@@ -128,6 +128,13 @@ pub fn quantise_with(
             .iter()
             .map(|p| weights::wide(&get(w, &p.weight).data, &get(w, &p.bias).data))
             .collect(),
+    };
+    // what changes nothing need not be known to who reads the file
+    let phases = |n: &Node| matches!(&n.op, Op::Conv(c) if c.phases);
+    let rewrites = if graph.nodes.iter().any(phases) {
+        rewrites
+    } else {
+        Rewrites::NONE
     };
     let settings = &calibration.settings;
     let model = QuantisedModel {

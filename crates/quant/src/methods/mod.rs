@@ -40,9 +40,9 @@ pub struct Tables {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Residual {
     /// 8 bits.
-    #[default]
     Eight,
     /// 15 bits in shortcuts (1x1), which have few products; 8 in convolutions of 3x3.
+    #[default]
     Shortcuts,
     /// 15 bits.
     Fifteen,
