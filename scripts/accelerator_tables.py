@@ -296,7 +296,8 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
         words = run["arguments"]
         name = "35.7 M U-Net" if "cifar10" in words else "shipped model"
         if "cifar10" in words:
-            name += ", one plane" if "one" in words else ", two planes"
+            planes = {"one": "one plane", "shortcuts": "two planes in shortcuts"}
+            name += ", " + next((planes[w] for w in words if w in planes), "two planes")
         name += ", phases" if "phases" in words else ""
         name += ", 4-bit weights" if "four" in words else ""
         name += f", batch of {run['images']}" if run["images"] > 1 else ""

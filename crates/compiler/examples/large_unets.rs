@@ -17,7 +17,6 @@ use diffuser_device::Options;
 use diffuser_isa::Op;
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
-use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// Channels of each level down to 8x8 pixels or below, with attention at 16x16.
@@ -50,13 +49,7 @@ fn main() {
         sizes = vec![64, 128, 256];
     }
     for size in sizes {
-        let kind = Kind {
-            four: 0,
-            planes: 0,
-            shortcuts: false,
-            rewrites: Rewrites::NONE,
-        };
-        let model = random_model_of(&config(size), 1, kind);
+        let model = random_model_of(&config(size), 1, Kind::default());
         let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
         let source = Source {
             graph: &model.graph,

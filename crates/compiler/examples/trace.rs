@@ -21,7 +21,6 @@ use diffuser_isa::{Common, Descriptor, Op, Unit};
 use diffuser_model::graph::Graph;
 use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::QuantisedModel;
-use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// Steps of the run: the first begins with empty memories, the last is like all others.
@@ -29,15 +28,7 @@ const STEPS: u32 = 3;
 
 fn model(name: &str) -> QuantisedModel {
     match name {
-        "cifar10" => {
-            let kind = Kind {
-                four: 0,
-                planes: 0,
-                shortcuts: false,
-                rewrites: Rewrites::NONE,
-            };
-            random_model_of(diffuser_testing::CIFAR10, 1, kind)
-        }
+        "cifar10" => random_model_of(diffuser_testing::CIFAR10, 1, Kind::default()),
         "shipped" => {
             let root = Path::new(env!("CARGO_MANIFEST_DIR"));
             let file = root.join("../cli/assets/default.safetensors");

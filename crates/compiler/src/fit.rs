@@ -66,23 +66,18 @@ fn fitted(
         let blocks = order(&mut one, &shortcuts);
         let mut layers = batch(&one, &turns);
         band(&mut layers, &banding, target)?;
-        let mut overflow = match allocate(&layers, target) {
+        let mut placed = allocate(&layers, target);
+        // streams of several images wait in DDR; what else does not fit takes turns, or its block takes less
+        if images > 1 {
+            placed = placed.or_else(|overflow| spilled(&mut layers, overflow, target));
+        }
+        let mut overflow = match placed {
             Ok(places) => {
                 let filled = filled(&one, nodes, &turns, &banding, target)?;
                 return Ok(filled.unwrap_or((layers, places)));
             }
             Err(overflow) => overflow,
         };
-        // streams of several images wait in DDR; what else does not fit takes turns, or its block takes less
-        if images > 1 {
-            match spilled(&mut layers, overflow, target) {
-                Ok(places) => {
-                    let filled = filled(&one, nodes, &turns, &banding, target)?;
-                    return Ok(filled.unwrap_or((layers, places)));
-                }
-                Err(rest) => overflow = rest,
-            }
-        }
         let place = layers.list[overflow.layer].place;
         if turns.reduce(&one, place) {
             continue;
@@ -132,11 +127,8 @@ fn filled(
         }
         let mut layers = batch(&one, turns);
         band(&mut layers, banding, target)?;
-        let overflow = match allocate(&layers, target) {
-            Ok(places) => return Ok(Some((layers, places))),
-            Err(overflow) => overflow,
-        };
-        let overflow = match spilled(&mut layers, overflow, target) {
+        let placed = allocate(&layers, target);
+        let overflow = match placed.or_else(|o| spilled(&mut layers, o, target)) {
             Ok(places) => return Ok(Some((layers, places))),
             Err(overflow) => overflow,
         };

@@ -217,10 +217,8 @@ impl Lowering<'_> {
 
     /// Whether all that read an operand are convolutions with a stride of 2.
     fn spread(&self, operand: TensorId) -> bool {
-        let nodes = self.graph.nodes.iter();
-        let mut readers = nodes.filter(|n| n.inputs.contains(&operand)).peekable();
-        readers.peek().is_some()
-            && readers.all(|n| matches!(&n.op, Op::Conv(conv) if conv.stride == 2))
+        let read = self.graph.readers(operand).next().is_some();
+        read && self.graph.is_read_only_by(operand, |conv| conv.stride == 2)
     }
 
     /// The attention that reads a tensor, its number of heads, and as which input.

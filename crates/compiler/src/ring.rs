@@ -6,6 +6,8 @@
 //! stands right behind that user, often in the pass before: then the program's preamble loads the
 //! chunk for the first pass, and each pass loads it for the next.
 
+use std::ops::Range;
+
 /// Words that are loaded together, used from command `first_use` to command `last_use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -28,6 +30,13 @@ pub struct Fixed {
     pub first_use: usize,
     /// The last command that reads it.
     pub last_use: usize,
+}
+
+impl Fixed {
+    /// The words in which it lies.
+    const fn words(&self) -> Range<usize> {
+        self.address..self.address + self.words
+    }
 }
 
 /// Where a chunk lies and when it is loaded.
@@ -60,23 +69,16 @@ pub fn place(
             return Err([i, i]);
         }
         living.retain(|&j| chunks[j].last_use >= chunk.first_use);
-        let meets = |at: usize, address: usize, words: usize| {
-            address < at + chunk.words && at < address + words
-        };
         // where what is in the way ends, and which chunk it is
         let in_way = |at: usize| {
-            let mut found = living.iter().copied();
-            let found = found.find(|&j| meets(at, slots[j].address, chunks[j].words));
-            let beside = |f: &&Fixed| {
-                f.first_use <= chunk.last_use
-                    && chunk.first_use <= f.last_use
-                    && meets(at, f.address, f.words)
-            };
-            let fixed = || Some((fixed.iter().find(beside)?, i));
-            match found {
-                Some(j) => Some((slots[j].address + chunks[j].words, j)),
-                None => fixed().map(|(f, i)| (f.address + f.words, i)),
-            }
+            let own = at..at + chunk.words;
+            let others = living.iter().map(|&j| (words_of(chunks, &slots, j), j));
+            let beside =
+                |f: &&Fixed| f.first_use <= chunk.last_use && chunk.first_use <= f.last_use;
+            let beside = fixed.iter().filter(beside).map(|f| (f.words(), i));
+            let mut all = others.chain(beside);
+            let found = all.find(|(words, _)| meets(words, &own));
+            found.map(|(words, j)| (words.end, j))
         };
         let mut wrapped = false;
         let mut obstacle = i;
@@ -102,12 +104,21 @@ pub fn place(
     Ok(slots)
 }
 
+/// The words in which a chunk lies.
+fn words_of(chunks: &[Chunk], slots: &[Slot], i: usize) -> Range<usize> {
+    slots[i].address..slots[i].address + chunks[i].words
+}
+
+/// Whether two have words in common.
+fn meets(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
 /// The last user of what lies in a chunk's place before it.
 fn behind(chunks: &[Chunk], fixed: &[Fixed], slots: &[Slot], i: usize, commands: usize) -> i64 {
-    let own = slots[i].address..slots[i].address + chunks[i].words;
-    let overlaps = |address: usize, words: usize| address < own.end && own.start < address + words;
-    let overlapped = |j: &usize| overlaps(slots[*j].address, chunks[*j].words);
-    let others = fixed.iter().filter(|f| overlaps(f.address, f.words));
+    let own = words_of(chunks, slots, i);
+    let overlapped = |j: &usize| meets(&words_of(chunks, slots, *j), &own);
+    let others = fixed.iter().filter(|f| meets(&f.words(), &own));
     // back through this pass, then through the pass before down to the chunk itself
     let first = chunks[i].first_use;
     let here = (0..i).filter(overlapped).map(|j| chunks[j].last_use);

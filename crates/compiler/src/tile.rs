@@ -55,13 +55,9 @@ pub fn tile(layers: &mut Layers, target: &Target) -> Result<(), CompileError> {
         let by_weights = target.weight / WEIGHT_PARTS / words;
         let by_params = target.param / PARAM_PARTS / target.shape.outputs;
         let most = by_weights.min(by_params).clamp(1, MAX_TILES);
-        let whole =
-            conv.parts.first().map_or(0, |p| p.start)..conv.parts.last().map_or(0, |p| p.end);
+        let whole = conv.parts[0].clone();
         let tiles = whole.len();
-        let mut parts = even_parts(tiles, tiles.div_ceil(most));
-        for part in &mut parts {
-            *part = part.start + whole.start..part.end + whole.start;
-        }
+        let mut parts = even_parts(whole, tiles.div_ceil(most));
         if conv.sums && tiles > 1 {
             split_last(&mut parts);
         }
@@ -151,10 +147,9 @@ fn split_last(parts: &mut Vec<Range<usize>>) {
 }
 
 /// `0..count` in so many ranges whose lengths differ by at most one.
-fn even_parts(count: usize, parts: usize) -> Vec<Range<usize>> {
-    (0..parts)
-        .map(|i| i * count / parts..(i + 1) * count / parts)
-        .collect()
+fn even_parts(whole: Range<usize>, parts: usize) -> Vec<Range<usize>> {
+    let end = |i: usize| whole.start + i * whole.len() / parts;
+    (0..parts).map(|i| end(i)..end(i + 1)).collect()
 }
 
 #[cfg(test)]
@@ -165,7 +160,7 @@ mod tests {
     fn parts_are_even_and_complete() {
         for count in 1..40 {
             for parts in 1..=count {
-                let ranges = even_parts(count, parts);
+                let ranges = even_parts(0..count, parts);
                 assert_eq!(ranges.len(), parts);
                 assert_eq!((ranges[0].start, ranges[parts - 1].end), (0, count));
                 assert!(ranges.windows(2).all(|w| w[0].end == w[1].start));

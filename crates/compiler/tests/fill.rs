@@ -9,7 +9,6 @@ use common::simulate::simulate;
 use diffuser_compiler::{Compiled, Target};
 use diffuser_device::Options;
 use diffuser_model::quantised::QuantisedModel;
-use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// Weights of 4x4 pixels take longer to load than to use; 16x16 pixels have products for that time.
@@ -21,9 +20,7 @@ const DEEP: &str = r#"{"sample_size": 16, "block_out_channels": [64, 128, 128], 
 fn models(seed: u64, four: usize) -> [QuantisedModel; 2] {
     let kind = Kind {
         four,
-        planes: 0,
-        shortcuts: false,
-        rewrites: Rewrites::NONE,
+        ..Kind::default()
     };
     let joined = random_model_of(DEEP, seed, kind);
     let graph = apart(&joined.graph, 16 * 16);

@@ -524,8 +524,8 @@ fn upsampling_convolutions_in_phases() {
             let kind = Kind {
                 four: if four { 2 } else { 0 },
                 planes: 50,
-                shortcuts: false,
                 rewrites: Rewrites { phases_from },
+                ..Kind::default()
             };
             random_model_of(&config, seed, kind)
         };

@@ -5,7 +5,6 @@ mod common;
 use common::model::{Kind, random_model_of};
 use common::runner::steps;
 use diffuser_compiler::{Options, Source, Stage, Target, stage};
-use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 #[test]
@@ -15,13 +14,7 @@ fn stages_of_a_small_network() {
         "down_block_types": ["DownBlock2D", "DownBlock2D"],
         "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 4, "attention_head_dim": null, "downsample_padding": 0}"#;
-    let kind = Kind {
-        four: 0,
-        planes: 0,
-        shortcuts: false,
-        rewrites: Rewrites::NONE,
-    };
-    let model = random_model_of(config, 1, kind);
+    let model = random_model_of(config, 1, Kind::default());
     let (steps, sampling) = steps(&model, Sampler::Ddpm, 2, None);
     let source = Source {
         graph: &model.graph,

@@ -205,4 +205,16 @@ impl Graph {
             (residual || n.inputs.contains(&tensor)).then_some(i)
         })
     }
+
+    /// Whether nothing but convolutions of this kind reads a tensor.
+    pub fn is_read_only_by(&self, tensor: TensorId, kind: impl Fn(&Conv) -> bool) -> bool {
+        self.readers(tensor)
+            .all(|i| matches!(&self.nodes[i].op, Op::Conv(c) if kind(c)))
+    }
+
+    /// Whether shortcuts alone read an operand: 1x1 convolutions.
+    #[must_use]
+    pub fn feeds_shortcuts(&self, operand: TensorId) -> bool {
+        self.is_read_only_by(operand, |c| c.kernel == 1 && c.stride == 1)
+    }
 }

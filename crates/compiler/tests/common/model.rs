@@ -19,7 +19,7 @@ const ROWS: usize = 2;
 const STARTS: [u32; ROWS] = [0, 400];
 
 /// What is random about a model beside its numbers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Kind {
     /// Of so many layers one has weights of 4 bits: 0 none, 1 all, 2 every other.
     pub four: usize,
@@ -36,8 +36,7 @@ pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
     let kind = Kind {
         four: if four { 2 } else { 0 },
         planes: 40,
-        shortcuts: false,
-        rewrites: Rewrites::NONE,
+        ..Kind::default()
     };
     random_model_of(config, seed, kind)
 }
@@ -81,10 +80,6 @@ pub fn random_model_with(
 }
 
 fn tables(graph: &Graph, kind: Kind, r: &mut Random) -> Vec<TensorTable> {
-    let shortcut = |id| {
-        let mut readers = graph.nodes.iter().filter(|n| n.inputs.contains(&id));
-        readers.all(|n| matches!(&n.op, Op::Conv(c) if c.kernel == 1 && c.stride == 1))
-    };
     let mut tables: Vec<TensorTable> = Vec::new();
     for (id, tensor) in graph.tensors.iter().enumerate() {
         let producer = graph.nodes.iter().find(|n| n.output == id);
@@ -112,7 +107,10 @@ fn tables(graph: &Graph, kind: Kind, r: &mut Random) -> Vec<TensorTable> {
             (Some(Op::Attention(_)), _) => gain(r, 500, 6000, 0),
             (Some(Op::Quantise { .. }), _) => {
                 let from_input = producer.unwrap().inputs[0] == 0;
-                if from_input || r.chance(kind.planes) || kind.shortcuts && shortcut(id) {
+                if from_input
+                    || r.chance(kind.planes)
+                    || kind.shortcuts && graph.feeds_shortcuts(id)
+                {
                     TensorTable::Planes
                 } else {
                     gain(r, 80, 900, 127)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use diffuser_compiler::{Compiled, Target};
 use diffuser_cosim::memory::DdrConfig;
+use diffuser_device::host::Job;
 use diffuser_isa::{Op, Space};
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::Sampler;
@@ -28,7 +29,7 @@ pub fn same_work(rtl: &Outcome, simulated: &Outcome) {
 }
 
 /// Cycles of a layer and step that the simulator's model may be off where 2 % are less: what holds on the build, and some more.
-pub const NEAR: u64 = if cfg!(top_core_zu9eg) { 200 } else { 60 };
+const NEAR: u64 = if cfg!(top_core_zu9eg) { 200 } else { 60 };
 
 /// Cycles that the array had for each node of the graph: from where it could go on behind one descriptor to where it could behind the next.
 fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<u32, u64> {
@@ -41,7 +42,7 @@ fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<u32, u64> {
 }
 
 /// The simulator's cycle model holds: a layer's step is within 2 % of it or [`NEAR`] cycles, the whole within `percent`.
-pub fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64) {
+fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64) {
     let model = array_cycles(compiled, simulated);
     let steps = compiled.steps as u64;
     let near = |found: u64, wanted: u64, percent: u64, cycles: u64| {
@@ -63,6 +64,14 @@ pub fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, perc
         near(found, wanted, percent, 0),
         "{found} cycles, model {wanted}"
     );
+}
+
+/// The RTL's bytes and work are the simulator's, and its cycles, the whole within `percent`.
+pub fn check_job(compiled: &Compiled, job: &Job, percent: u64) -> Outcome {
+    let (rtl, simulated) = compare(job, &compiled.program, DdrConfig::default());
+    same_work(&rtl, &simulated);
+    same_cycles(compiled, &rtl, &simulated, percent);
+    rtl
 }
 
 /// The same program under a bus of this kind, and the same bytes.
@@ -157,9 +166,7 @@ fn class_conditional_with_four_channels() {
         "up_block_types": ["UpBlock2D", "AttnUpBlock2D"],
         "norm_num_groups": 8, "attention_head_dim": null, "downsample_padding": 0}"#;
     let (compiled, job) = network(&random_model(config, 4, true), Sampler::Ddpm, 2, Some(3));
-    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
-    same_work(&rtl, &simulated);
-    same_cycles(&compiled, &rtl, &simulated, 2);
+    check_job(&compiled, &job, 2);
 }
 
 /// A stream memory that is too small: streams wait in DDR, stored and loaded beside the weights.
@@ -197,7 +204,5 @@ fn the_shipped_model() {
     let model = QuantisedModel::load(&path).expect("the shipped model");
     let class = (!model.embedding.classes.is_empty()).then_some(1);
     let (compiled, job) = network(&model, Sampler::Ddim, 2, class);
-    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
-    same_work(&rtl, &simulated);
-    same_cycles(&compiled, &rtl, &simulated, 2);
+    check_job(&compiled, &job, 2);
 }

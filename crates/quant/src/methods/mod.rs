@@ -64,12 +64,9 @@ impl Residual {
 
     /// Whether this operand, made from a stream, is in two planes.
     fn is_wide(self, graph: &Graph, operand: TensorId) -> bool {
-        let readers = || graph.nodes.iter().filter(|n| n.inputs.contains(&operand));
         match self {
             Self::Eight => false,
-            Self::Shortcuts => {
-                readers().all(|n| matches!(&n.op, Op::Conv(c) if c.kernel == 1 && c.stride == 1))
-            }
+            Self::Shortcuts => graph.feeds_shortcuts(operand),
             Self::Fifteen => true,
         }
     }
