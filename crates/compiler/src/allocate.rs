@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::CompileError;
-use crate::layer::{Layers, Value, Work};
+use crate::layer::{Layer, Layers, Value, Work};
 use crate::target::{Memory, Target};
 
 /// Layers that a value is kept longer than needed, where there is room.
@@ -247,6 +247,14 @@ fn fullest(requests: &[Request]) -> usize {
     most.1
 }
 
+/// Whether a layer reads a stream only to add each row of it to the row of its result that lies there.
+fn adds_where_it_writes(layer: &Layer, stream: Value, result: Value) -> bool {
+    matches!(&layer.work, Work::Conv(c) if c.residual.map(Value::Stream) == Some(stream)
+        && Value::Stream(c.output) == result
+        && c.residual_row == c.to_row
+        && c.scale() == 1)
+}
+
 fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of: BTreeMap<Value, usize> = BTreeMap::new();
@@ -274,7 +282,17 @@ fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
                 }
                 _ => None,
             };
-            let over = over.filter(|v| last_read.get(v) == Some(&i));
+            let over = over.filter(|v| {
+                // further bands of the same result may still read rows of their own
+                let later = layers
+                    .list
+                    .get(i + 1..=last_read.get(v).copied().unwrap_or(i));
+                let later = later.unwrap_or_default();
+                let read = later.iter().filter(|l| l.reads().contains(v));
+                last_read.contains_key(v)
+                    && read.clone().all(|l| adds_where_it_writes(l, *v, value))
+                    && (read.count() == 0 || adds_where_it_writes(layer, *v, value))
+            });
             match over.and_then(|v| group_of.get(&v).copied()) {
                 Some(index) => {
                     group_of.insert(value, index);

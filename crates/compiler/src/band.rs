@@ -21,13 +21,17 @@ use diffuser_model::graph::{Resample, TensorId};
 
 use crate::error::CompileError;
 use crate::layer::{
-    ConvWork, Dest, Layer, Layers, OperandForm, PrepKind, PrepWork, Transfer, Work,
+    ConvWork, Dest, Layer, Layers, OperandForm, PrepKind, PrepWork, Transfer, Value, Work,
 };
 use crate::records::ALIGNMENT;
 use crate::target::Target;
 
 /// Bands of a layer that live at once take this part of the operand memory: one is read, one is made.
 const OPERAND_PARTS: usize = 2;
+
+/// Operands of two planes that a 1x1 convolution reads alone are made in bands of at most this part of the operand
+/// memory, even where there is room for the whole: see [`Cutter::is_paced`].
+const PACED_PARTS: usize = 4;
 
 /// What one band loads and makes takes this part of the stream memory: while one is worked on, the next is loaded
 /// and the last is stored.
@@ -100,6 +104,7 @@ pub fn band(layers: &mut Layers, banding: &Banding, target: &Target) -> Result<(
         next,
         state_in_ddr,
         begun: None,
+        first: BTreeMap::new(),
         made: vec![],
     };
     for (i, layer) in list.iter().enumerate() {
@@ -119,6 +124,8 @@ struct Cutter<'a> {
     state_in_ddr: bool,
     /// The band of a result whose first half of phases is made.
     begun: Option<TensorId>,
+    /// First bands of operands that are made where the whole was, by the whole: the operand, and the padding above it.
+    first: BTreeMap<TensorId, (TensorId, usize)>,
     made: Vec<Layer>,
 }
 
@@ -154,12 +161,30 @@ impl Cutter<'_> {
             Work::Prep(prep) => {
                 // who reads bands has them made
                 let whole = list.iter().any(|l| match &l.work {
-                    Work::Conv(c) => c.input == prep.output && !self.is_cut(l, c, Some(prep)),
+                    Work::Conv(c) => {
+                        c.input == prep.output
+                            && !self.must_be_cut(l, c, prep)
+                            && !self.is_paced(list, c, prep)
+                    }
                     _ => false,
                 });
                 if whole {
                     let rows = 0..self.layers.operands[&prep.output].size[0];
                     let work = self.prepared(layer, prep, rows, None)?;
+                    self.push(layer, work);
+                    return Ok(());
+                }
+                // the first band is made where the whole was
+                let reader = list.iter().find_map(|l| match &l.work {
+                    Work::Conv(c) if self.is_paced(list, c, prep) => Some((l, c)),
+                    _ => None,
+                });
+                if let Some((reader, conv)) = reader.filter(|(l, c)| !self.must_be_cut(l, c, prep))
+                {
+                    let rows = self.bands(reader, conv, prep).swap_remove(0);
+                    let (operand, reads) = self.operand(conv, &rows);
+                    self.first.insert(conv.input, (operand, reads.pad_top));
+                    let work = self.prepared(layer, prep, reads.rows, Some(operand))?;
                     self.push(layer, work);
                 }
                 Ok(())
@@ -169,8 +194,10 @@ impl Cutter<'_> {
                     Work::Prep(prep) if prep.output == conv.input => Some((l, prep)),
                     _ => None,
                 });
-                if self.is_cut(layer, conv, prep.map(|(_, p)| p)) {
-                    let (of, prep) = prep.expect("what is cut is prepared");
+                let cut = prep.filter(|(_, prep)| {
+                    self.must_be_cut(layer, conv, prep) || self.is_paced(list, conv, prep)
+                });
+                if let Some((of, prep)) = cut {
                     return self.conv(layer, conv, of, prep);
                 }
                 let rows = 0..conv.size[0];
@@ -190,11 +217,9 @@ impl Cutter<'_> {
         }
     }
 
-    /// Whether a convolution is a row of bands: each has its part of the operand made.
-    fn is_cut(&self, layer: &Layer, conv: &ConvWork, prep: Option<&PrepWork>) -> bool {
-        let Some(prep) = prep else {
-            return false;
-        };
+    /// Whether a convolution is a row of bands because it, or what it reads, is too large: each has its part of the
+    /// operand made.
+    fn must_be_cut(&self, layer: &Layer, conv: &ConvWork, prep: &PrepWork) -> bool {
         if conv.dest != Dest::Stream {
             return false;
         }
@@ -209,6 +234,20 @@ impl Cutter<'_> {
             || self.in_ddr(conv.output)
             || operand > self.target.operand
             || self.banding.finer.contains_key(&layer.place)
+    }
+
+    /// Whether a convolution is a row of bands because `prep` is slow: it makes an operand of two planes in the time in which
+    /// a 1x1 convolution of as many channels multiplies it. In bands, the first is made while the array still works on
+    /// something else, and each of the others while it multiplies the one before.
+    fn is_paced(&self, list: &[Layer], conv: &ConvWork, prep: &PrepWork) -> bool {
+        let operand = &self.layers.operands[&conv.input];
+        let reads = |l: &&Layer| l.reads().contains(&Value::Operand(conv.input));
+        prep.output == conv.input
+            && prep.kind == PrepKind::StreamPlanes
+            && prep.resample.is_none()
+            && (conv.kernel, conv.stride, conv.dest) == (1, 1, Dest::Stream)
+            && operand.rows(self.target.shape) > self.target.operand / PACED_PARTS
+            && list.iter().filter(reads).count() == 1
     }
 
     /// Rows that a transfer begins at a multiple of: rows of so many bytes, 64 in a transfer's unit.
@@ -340,6 +379,18 @@ impl Cutter<'_> {
         (Work::Conv(work), Some(store))
     }
 
+    /// An operand of the rows that a band of a result reads.
+    fn operand(&mut self, conv: &ConvWork, rows: &Range<usize>) -> (TensorId, Reads) {
+        let reads = self.reads(conv, rows);
+        let form = OperandForm {
+            size: [reads.rows.len(), self.layers.operands[&conv.input].size[1]],
+            ..self.layers.operands[&conv.input].clone()
+        };
+        let operand = self.number();
+        self.layers.operands.insert(operand, form);
+        (operand, reads)
+    }
+
     fn conv(
         &mut self,
         layer: &Layer,
@@ -375,13 +426,12 @@ impl Cutter<'_> {
             // the first band is prepared in front of all, the others one ahead
             let behind = bands.iter().enumerate().take(b + 2).skip(preps.len());
             for (ahead, (conv, rows)) in behind {
-                let reads = self.reads(conv, rows);
-                let form = OperandForm {
-                    size: [reads.rows.len(), self.layers.operands[&conv.input].size[1]],
-                    ..self.layers.operands[&conv.input].clone()
-                };
-                let operand = self.number();
-                self.layers.operands.insert(operand, form);
+                if let Some(first) = self.first.remove(&conv.input) {
+                    operands.push(first);
+                    preps.push(None);
+                    continue;
+                }
+                let (operand, reads) = self.operand(conv, rows);
                 let work = self.prepared(of, prep, reads.rows, Some(operand))?;
                 operands.push((operand, reads.pad_top));
                 if ahead == 0 {
@@ -435,11 +485,12 @@ impl Cutter<'_> {
             && (row * conv.scale()).is_multiple_of(alignment)
     }
 
-    /// Bands of result rows, as few as there is room for.
+    /// Bands of result rows, as few as there is room for; where there is room for all, those of a paced convolution.
     fn bands(&self, layer: &Layer, conv: &ConvWork, prep: &PrepWork) -> Vec<Range<usize>> {
         let shape = self.target.shape;
         let height = conv.size[0];
         let halvings = self.banding.finer.get(&layer.place).copied().unwrap_or(0);
+        let paced = !self.must_be_cut(layer, conv, prep);
         let operand = &self.layers.operands[&conv.input];
         let up = if conv.upsample { 2 } else { 1 };
         let fits = |rows: usize, parts: bool| {
@@ -469,7 +520,11 @@ impl Cutter<'_> {
                 PrepKind::StatePlanes if self.state_in_ddr => source * prep.size[1],
                 _ => 0,
             };
-            let parts = if parts { OPERAND_PARTS } else { 1 };
+            let parts = match (paced, parts) {
+                (true, _) => PACED_PARTS,
+                (false, true) => OPERAND_PARTS,
+                (false, false) => 1,
+            };
             form.rows(shape) <= (self.target.operand / parts) >> halvings
                 && streams <= (self.target.stream / STREAM_PARTS) >> halvings
                 && state <= self.target.state / STREAM_PARTS

@@ -20,6 +20,7 @@ use std::ops::Range;
 use diffuser_model::graph::TensorId;
 
 use crate::layer::{Layer, Layers, Work};
+use crate::order::is_shortcut;
 use crate::target::Target;
 
 /// How the images take turns.
@@ -121,7 +122,7 @@ pub fn batch(one: &Layers, turns: &Turns) -> Layers {
         segments[0] = joined(&segments[0].0, &segments[1].0);
         segments.remove(1);
     }
-    for (segment, whole) in segments {
+    for (segment, whole) in with_shortcuts(&one.list, segments) {
         if whole {
             for image in 0..turns.images {
                 segment.clone().for_each(|place| push(place, image));
@@ -133,6 +134,24 @@ pub fn batch(one: &Layers, turns: &Turns) -> Layers {
         }
     }
     all
+}
+
+/// Segments that images go through as wholes, one with the next where it makes a shortcut: an image's inputs of a
+/// block are dead before the next image begins with it.
+fn with_shortcuts(
+    list: &[Layer],
+    segments: Vec<(Range<usize>, bool)>,
+) -> Vec<(Range<usize>, bool)> {
+    let mut joined: Vec<(Range<usize>, bool)> = Vec::new();
+    for (segment, whole) in segments {
+        match joined.last_mut() {
+            Some((last, true)) if whole && is_shortcut(list, last.end - 1) => {
+                last.end = segment.end
+            }
+            _ => joined.push((segment, whole)),
+        }
+    }
+    joined
 }
 
 /// Layers up to where the array is done and something is prepared again.

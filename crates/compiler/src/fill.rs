@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use crate::layer::{ConvWork, Dest, Layer, Layers, Value, Work};
 use crate::target::Target;
-use crate::tile::tile_words;
+use crate::tile::{tile_cycles, tile_words};
 
 /// Bytes that DDR gives in a cycle, refreshes counted.
 const BUS_BYTES: u64 = 59;
@@ -219,12 +219,10 @@ impl Model {
                 Work::Conv(conv) => {
                     let words = tile_words(conv, layers, target.shape);
                     let bits = if layer.node.is_some_and(four) { 4 } else { 8 };
-                    let planes = layers.operands[&conv.input].planes;
-                    let groups = (conv.size[0] * conv.size[1]).div_ceil(target.shape.pixels);
                     let tile = Part {
                         words,
                         bus: (words * target.weight_bytes() * bits / 8) as u64 / BUS_BYTES,
-                        products: (images * groups * words * planes) as u64,
+                        products: (images * tile_cycles(conv, layers, target.shape)) as u64,
                     };
                     let tiles = conv.lanes.len() / target.shape.outputs;
                     let tiles = tiles * conv.scale() * conv.scale();

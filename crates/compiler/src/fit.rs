@@ -13,7 +13,7 @@ use crate::homes::homes;
 use crate::layer::{Layers, StreamForm};
 use crate::order::{order, shortcuts};
 use crate::resum::resum;
-use crate::spill::spill;
+use crate::spill::{Spillable, spill};
 use crate::target::{Memory, Target};
 
 /// Layers of all images in the fastest order that fits the memories, and where their values lie.
@@ -67,10 +67,8 @@ fn fitted(
         let mut layers = batch(&one, &turns);
         band(&mut layers, &banding, target)?;
         let mut placed = allocate(&layers, target);
-        // streams of several images wait in DDR; what else does not fit takes turns, or its block takes less
-        if images > 1 {
-            placed = placed.or_else(|overflow| spilled(&mut layers, overflow, target));
-        }
+        // streams that are long idle wait in DDR; what else does not fit takes turns, or its block takes less
+        placed = placed.or_else(|o| spilled(&mut layers, o, target, Spillable::Idle));
         let mut overflow = match placed {
             Ok(places) => {
                 let filled = filled(&one, nodes, &turns, &banding, target)?;
@@ -89,11 +87,9 @@ fn fitted(
         if inside.any(|(s, _)| s.reduce()) {
             continue;
         }
-        if images == 1 {
-            match spilled(&mut layers, overflow, target) {
-                Ok(places) => return Ok((layers, places)),
-                Err(rest) => overflow = rest,
-            }
+        match spilled(&mut layers, overflow, target, Spillable::Any) {
+            Ok(places) => return Ok((layers, places)),
+            Err(rest) => overflow = rest,
         }
         let place = layers.list[overflow.layer].place;
         if !banding.reduce(&layers, place) {
@@ -128,7 +124,7 @@ fn filled(
         let mut layers = batch(&one, turns);
         band(&mut layers, banding, target)?;
         let placed = allocate(&layers, target);
-        let overflow = match placed.or_else(|o| spilled(&mut layers, o, target)) {
+        let overflow = match placed.or_else(|o| spilled(&mut layers, o, target, Spillable::Idle)) {
             Ok(places) => return Ok(Some((layers, places))),
             Err(overflow) => overflow,
         };
@@ -145,6 +141,7 @@ fn spilled(
     layers: &mut Layers,
     mut overflow: Overflow,
     target: &Target,
+    which: Spillable,
 ) -> Result<Places, Overflow> {
     loop {
         let CompileError::Memory { memory, .. } = overflow.error else {
@@ -152,7 +149,7 @@ fn spilled(
         };
         let mended = match memory {
             Memory::Sums => resum(layers, overflow.layer),
-            Memory::Stream => spill(layers, overflow.layer, target.shape),
+            Memory::Stream => spill(layers, overflow.layer, target.shape, which),
             _ => false,
         };
         if !mended {

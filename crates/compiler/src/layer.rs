@@ -347,6 +347,12 @@ impl StreamForm {
         self.channels.div_ceil(shape.outputs) * self.pixels()
     }
 
+    /// Bytes of these words.
+    #[must_use]
+    pub const fn bytes(&self, shape: Shape) -> usize {
+        self.words(shape) * 2 * shape.outputs
+    }
+
     /// Entries of its channel sums: a convolution writes whole tiles.
     #[must_use]
     pub const fn sums(&self, shape: Shape) -> usize {

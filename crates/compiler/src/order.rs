@@ -174,7 +174,7 @@ pub fn order(layers: &mut Layers, shortcuts: &[Shortcut]) -> Vec<Range<usize>> {
 
 /// Whether a layer is a convolution whose result is only ever added as a residual, by one layer, and
 /// whose operand a `prep` without norm makes for it alone.
-fn is_shortcut(list: &[Layer], index: usize) -> bool {
+pub fn is_shortcut(list: &[Layer], index: usize) -> bool {
     let Work::Conv(conv) = &list[index].work else {
         return false;
     };

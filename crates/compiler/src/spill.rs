@@ -1,7 +1,7 @@
 //! Pass `spill`: streams that wait long for their next reader wait in DDR.
 //!
 //! Before: more streams live at some layer than the stream memory holds. After: one of them, of the largest the
-//! one that is read last again, is stored to DDR behind its last reader and loaded again ahead of the next, as
+//! one that is read last again is stored to DDR behind its last reader and loaded again ahead of the next, as
 //! a stream of its own. The pass runs once for each stream that must go; it does nothing where all fit.
 //! It comes to an end: two uses of a stream that follow one another are parted once.
 
@@ -9,6 +9,13 @@ use diffuser_model::graph::TensorId;
 
 use crate::layer::{ConvWork, Layer, Layers, PrepWork, Transfer, Value, Work};
 use crate::target::Shape;
+use crate::tile::layer_cycles;
+
+/// Bytes that the write port takes in a cycle.
+const WRITE_PORT: usize = 16;
+
+/// Bytes that all read ports give in a cycle.
+const READ_PORTS: usize = 64;
 
 /// Layers between a load and the reader that it is for, where it can be so early: the load takes time.
 const LEAD: usize = 2;
@@ -23,18 +30,33 @@ struct Gap {
     before: usize,
 }
 
+/// Which streams may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spillable {
+    /// Those whose transfers the array need not wait for.
+    Idle,
+    /// All.
+    Any,
+}
+
 /// Make room at layer `full`. False where no stream can go.
-pub fn spill(layers: &mut Layers, full: usize, shape: Shape) -> bool {
+pub fn spill(layers: &mut Layers, full: usize, shape: Shape, which: Spillable) -> bool {
     let gap = gaps(layers)
         .into_iter()
         // the layer itself must lie between store and load
         .filter(|gap| gap.after < full && full < gap.before)
         // several loads for one reader stand one behind the other
         .filter(|gap| !layers.list[gap.after..gap.before].iter().all(is_load))
-        .max_by_key(|gap| {
+        .filter_map(|gap| {
+            let idle = idle(layers, &gap, full, shape);
             let words = layers.streams[&gap.stream].words(shape);
-            (words, gap.before)
-        });
+            match which {
+                Spillable::Any => Some((gap, words)),
+                Spillable::Idle => idle.map(|idle| (gap, idle * words)),
+            }
+        })
+        .max_by_key(|(gap, key)| (*key, gap.before))
+        .map(|(gap, _)| gap);
     let Some(gap) = gap else {
         return false;
     };
@@ -50,6 +72,28 @@ pub fn spill(layers: &mut Layers, full: usize, shape: Shape) -> bool {
 
 fn is_load(layer: &Layer) -> bool {
     matches!(layer.work, Work::Load(_))
+}
+
+/// Cycles in which the array multiplies between the last use of a stream and layer `full`; none where the array would wait
+/// for the stream's way to DDR before that layer, or back behind it, the way of others counted.
+fn idle(layers: &Layers, gap: &Gap, full: usize, shape: Shape) -> Option<usize> {
+    let bytes = |t: TensorId| layers.streams[&t].bytes(shape);
+    let own = bytes(gap.stream);
+    let [before, behind] = [gap.after + 1..full, full..gap.before].map(|r| &layers.list[r]);
+    let multiplies =
+        |list: &[Layer]| -> usize { list.iter().map(|l| layer_cycles(l, layers, shape)).sum() };
+    let stored = before.iter().map(|l| match &l.work {
+        Work::Store(t) => bytes(t.stream),
+        _ => 0,
+    });
+    let loaded = behind.iter().map(|l| match &l.work {
+        Work::Load(t) => bytes(t.stream),
+        _ => 0,
+    });
+    let away = multiplies(before);
+    let fits = away >= (own + stored.sum::<usize>()) / WRITE_PORT
+        && multiplies(behind) >= (own + loaded.sum::<usize>()) / READ_PORTS;
+    fits.then_some(away)
 }
 
 fn gaps(layers: &Layers) -> Vec<Gap> {

@@ -13,7 +13,7 @@ use crate::error::CompileError;
 use diffuser_model::graph::TensorId;
 use diffuser_model::rewrite::Phase;
 
-use crate::layer::{ConvWork, Dest, Layers, NormWork, PrepKind, Work};
+use crate::layer::{ConvWork, Dest, Layer, Layers, NormWork, PrepKind, Work};
 use crate::target::{Memory, Shape, Target};
 
 /// Parts of the weight memory that one descriptor's weights may take: fewer, and a load waits long for room; more, and small
@@ -30,6 +30,23 @@ const MAX_TILES: usize = 255;
 #[must_use]
 pub fn tile_words(conv: &ConvWork, layers: &Layers, shape: Shape) -> usize {
     conv.kernel * conv.kernel * layers.operands[&conv.input].blocks(shape)
+}
+
+/// Cycles in which the array multiplies for one tile (of a phase).
+#[must_use]
+pub fn tile_cycles(conv: &ConvWork, layers: &Layers, shape: Shape) -> usize {
+    let groups = (conv.size[0] * conv.size[1]).div_ceil(shape.pixels);
+    groups * tile_words(conv, layers, shape) * layers.operands[&conv.input].planes
+}
+
+/// The same for a whole layer.
+#[must_use]
+pub fn layer_cycles(layer: &Layer, layers: &Layers, shape: Shape) -> usize {
+    let Work::Conv(conv) = &layer.work else {
+        return 0;
+    };
+    let tiles = conv.lanes.len() / shape.outputs * conv.scale() * conv.scale();
+    tiles * tile_cycles(conv, layers, shape)
 }
 
 /// Run the pass.

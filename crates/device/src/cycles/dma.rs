@@ -30,9 +30,9 @@ fn memory_cycles(space: Space, words: u32, shape: Shape, timing: &Timing) -> u64
     u64::from(words) * word
 }
 
-/// Cycles that `bytes` take on the bus.
-fn on_bus(bytes: u64, timing: &Timing) -> u64 {
-    (bytes.div_ceil(timing.dma_bytes) * 256).div_ceil(256 - timing.dma_lost)
+/// Cycles that `bytes` take on a bus of `width` bytes.
+fn on_bus(bytes: u64, width: u64, timing: &Timing) -> u64 {
+    (bytes.div_ceil(width) * 256).div_ceil(256 - timing.dma_lost)
 }
 
 pub(crate) fn load(
@@ -44,7 +44,7 @@ pub(crate) fn load(
 ) -> Cost {
     let read_bytes = ops::load::bytes(op, shape) as u64;
     let memory = memory_cycles(space_of(op.space), op.words, shape, timing);
-    let busy = on_bus(read_bytes, timing).max(memory);
+    let busy = on_bus(read_bytes, timing.dma_bytes, timing).max(memory);
     let step = if op.per_step == 0 {
         0
     } else {
@@ -69,7 +69,7 @@ pub(crate) fn store(
 ) -> Cost {
     let memory = memory_cycles(space_of(op.space), op.words, shape, timing);
     let bytes = ops::store::bytes(op, shape) as u64;
-    let busy = bytes.div_ceil(timing.dma_bytes).max(memory);
+    let busy = on_bus(bytes, timing.store_bytes, timing).max(memory);
     bus.write = busy + bus.write.max(start + timing.store_start);
     bus.retired = bus.retired.max(bus.write + timing.store_latency);
     Cost {

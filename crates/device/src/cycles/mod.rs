@@ -25,8 +25,10 @@ pub struct Timing {
     pub settle: u64,
     /// From a descriptor's start to its error, where it is wrong.
     pub refuse: u64,
-    /// `dma`: bytes a cycle, each way.
+    /// `load`: bytes a cycle, of all read ports.
     pub dma_bytes: u64,
+    /// `store`: bytes a cycle, of the one write port.
+    pub store_bytes: u64,
     /// Of 256 cycles, in how many DDR gives nothing: refreshes (70 of 1,560), beats that a port holds back (8 of 256), as in
     /// `crates/cosim`.
     pub dma_lost: u64,
@@ -79,6 +81,7 @@ impl Default for Timing {
             settle: 8,
             refuse: 4,
             dma_bytes: 64,
+            store_bytes: 16,
             dma_lost: 19,
             load_latency: 80,
             step_latency: 22,
