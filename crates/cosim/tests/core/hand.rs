@@ -279,3 +279,41 @@ fn convolutions(convs: &[Conv]) {
     );
     assert_eq!(rtl.counters.read_bytes, simulated.counters.read_bytes);
 }
+
+/// Each transfer waits for the one before: what is counted is latency.
+#[test]
+fn transfers_take_as_long_as_the_model_says() {
+    const COUNT: i32 = 64;
+    let load = |words| Load {
+        space: Space::Stream as u32,
+        words,
+        ..Load::default()
+    };
+    let store = |words| Store {
+        space: Space::Stream as u32,
+        words,
+        ..Store::default()
+    };
+    for words in [4, 100] {
+        let load = Op::Load(load(words));
+        let store = Op::Store(store(words));
+        for (name, ops) in [
+            ("loads", [&load, &load]),
+            ("stores", [&store, &store]),
+            ("both", [&load, &store]),
+        ] {
+            // what is stored has been loaded
+            let mut program = vec![step(NONE, load)];
+            program.extend((1..COUNT).map(|i| step(after(0, i), *ops[i as usize % 2])));
+            program.push(step(NONE, Op::End(End::default())));
+            let (rtl, model) = compare(
+                &job(&program, noise(64 * 64), vec![], 1),
+                &program,
+                DdrConfig::default(),
+            );
+            let [rtl, model] = [rtl, model].map(|o| o.counters.cycles as f64);
+            println!("{name} of {words} words: {rtl} cycles, modelled {model}");
+            assert!((rtl - model).abs() < 0.02 * rtl, "{name} of {words} words");
+        }
+    }
+}
