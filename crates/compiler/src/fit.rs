@@ -66,9 +66,9 @@ fn fitted(
         let blocks = order(&mut one, &shortcuts);
         let mut layers = batch(&one, &turns);
         band(&mut layers, &banding, target)?;
-        let mut placed = allocate(&layers, target);
         // streams that are long idle wait in DDR; what else does not fit takes turns, or its block takes less
-        placed = placed.or_else(|o| spilled(&mut layers, o, target, Spillable::Idle));
+        let placed = allocate(&layers, target);
+        let placed = placed.or_else(|o| spilled(&mut layers, o, target, Spillable::Idle));
         let mut overflow = match placed {
             Ok(places) => {
                 let filled = filled(&one, nodes, &turns, &banding, target)?;

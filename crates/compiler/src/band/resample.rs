@@ -1,6 +1,7 @@
 //! Part of the pass `band`: streams resampled to streams, and the sampler's update.
 
-use super::{Cutter, STREAM_PARTS, cut};
+use super::rows::cut;
+use super::{Cutter, STREAM_PARTS};
 use crate::error::CompileError;
 use crate::layer::{Layer, PrepWork, SampleWork, Transfer, Work};
 
