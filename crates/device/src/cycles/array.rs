@@ -84,13 +84,15 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
     let mut now = set_up.max(start.free);
     // bias and multipliers of the first tile come meanwhile, its drain waits for them; those of later tiles are there
     let mut drained = start.drained.max(set_up + outputs);
+    // Q goes to the operand memory, whose write port it shares with the `prep` that it follows
+    let mut written = 0;
     // when the groups that wait for the drain have left, and when the last one was issued
     let mut waiting = VecDeque::new();
     let mut last_issue = None;
     for tile in 0..op.tiles {
         for group in &groups {
             if let (0, Some(chain), Some(last)) = (tile, start.chain, group.last) {
-                let ready = chain.at(last / shape.pixels as u64);
+                let ready = chain.at(last / shape.pixels as u64) + written;
                 cost.stall_operand += ready.saturating_sub(now);
                 now = now.max(ready);
             }
@@ -109,6 +111,9 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
             last_issue = Some(now);
             cost.stall_store += now - natural;
             drained = drained.max(now + timing.mac_latency) + group.pixels * words;
+            if op.dest_kind == 1 {
+                written += group.pixels * words;
+            }
             waiting.push_back(drained);
         }
     }
