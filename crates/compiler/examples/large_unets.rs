@@ -1,8 +1,9 @@
 //! U-Nets of larger images with random weights, compiled for the ZU9EG:
-//! `cargo run --release -p diffuser-compiler --example large_unets [64 128 256] [run] [list]`.
+//! `cargo run --release -p diffuser-compiler --example large_unets [64 128 256] [run] [check] [list]`.
 //!
 //! 128 channels at the highest resolution, attention at 16x16, as in Ho et al. 2020. Prints descriptors and what a step
-//! moves; with `run`, the simulator's cycles of a step, slowly.
+//! moves; with `run`, the simulator's cycles of a step, slowly; with `check`, that the simulator's state and pixels after it are the
+//! engine's and that no two descriptors race, at modelled and at random times, more slowly.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -10,8 +11,8 @@ mod common;
 use std::time::Instant;
 
 use common::model::{Kind, random_model_of};
-use common::runner::steps;
-use common::simulate::simulate;
+use common::runner::{references, steps};
+use common::simulate::{check_simulated, simulate};
 use diffuser_compiler::{Source, Target, compile};
 use diffuser_device::Options;
 use diffuser_isa::Op;
@@ -79,6 +80,10 @@ fn main() {
             stores.sum::<u64>(),
             model.graph.macs()
         );
+        if given("check") {
+            check_simulated(&compiled, &references(&source, 1));
+            println!("  state and pixels are the engine's");
+        }
         if given("list") {
             print!("{}", compiled.listing());
         }
