@@ -299,6 +299,7 @@ def steps_of(files: list[Path]) -> list[tuple[str, dict]]:
             planes = {"one": "one plane", "shortcuts": "two planes in shortcuts"}
             name += ", " + next((planes[w] for w in words if w in planes), "two planes")
         name += ", phases" if "phases" in words else ""
+        name += ", blocks split" if "split" in words else ""
         name += ", 4-bit weights" if "four" in words else ""
         name += f", batch of {run['images']}" if run["images"] > 1 else ""
         name += f" ({run['note']})" if "note" in run else ""

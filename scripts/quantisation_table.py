@@ -31,6 +31,7 @@ ROWS = {
     "dynamic-step, nearest": ["--rounding", "nearest"],
     "dynamic-step, AdaRound": ["--rounding", "adaround"],
     "dynamic-step, upsampling as it is": ["--upsample", "nearest"],
+    "dynamic-step, skips split": ["--skips", "split"],
     "dynamic-step, residual 8": ["--residual", "8"],
     "ptq4dm, residual 8": ["--method", "ptq4dm", "--residual", "8"],
     "tfmq, residual 8": ["--method", "tfmq", "--residual", "8"],

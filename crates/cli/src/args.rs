@@ -294,6 +294,12 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "HOW", default_value = "phases", value_parser = ["phases", "nearest"])]
     pub upsample: String,
 
+    /// How ResNet blocks convolve their input and the skip connection that joins it: as one; or, where they have at least
+    /// 16x16 pixels and no group of the norm reaches over both, each by itself: the same function, a sum of two convolutions with
+    /// steps of their own. The accelerator convolves the skip while it waits for weights.
+    #[arg(long, value_name = "HOW", default_value = "whole", value_parser = ["whole", "split"])]
+    pub skips: String,
+
     /// Most bytes of the weights of convolutions and linear layers; with --weights mixed
     #[arg(long, value_name = "N", conflicts_with = "weight_budget")]
     pub weight_bytes: Option<u64>,

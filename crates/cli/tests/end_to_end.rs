@@ -347,19 +347,58 @@ fn info_tells_what_a_model_is() {
     }
 }
 
-/// Phases are the default, and a model that is too small for them is the same file without.
+/// Phases are the default, and a model that is too small for them, or for split blocks, is the same file without.
 #[test]
-fn a_small_model_has_no_phases() {
+fn a_small_model_is_not_rewritten() {
     let s = sandbox();
     let quantize = "quantize pipeline --steps 4 --images 3 -o";
     s.ok(&format!("{quantize} phases.safetensors"));
     s.ok(&format!(
         "{quantize} nearest.safetensors --upsample nearest"
     ));
-    let files = ["phases", "nearest"].map(|f| fs::read(s.path(&format!("{f}.safetensors"))));
-    let [phases, nearest] = files.map(Result::unwrap);
-    assert!(phases == nearest);
-    assert!(!s.ok("info phases.safetensors").contains("in phases"));
+    s.ok(&format!("{quantize} split.safetensors --skips split"));
+    let files = ["phases", "nearest", "split"];
+    let files = files.map(|f| fs::read(s.path(&format!("{f}.safetensors"))).unwrap());
+    assert!(files[0] == files[1] && files[0] == files[2]);
+    let text = s.ok("info phases.safetensors");
+    assert!(!text.contains("in phases") && !text.contains("by themselves"));
+}
+
+/// One block of 16x16 pixels has groups that lie in one stream each; the same images from the processor and the simulator.
+#[test]
+fn a_model_with_split_blocks() {
+    let s = sandbox();
+    common::write_pipeline(&s.path("sixteen"), None);
+    let config = s.path("sixteen/unet/config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let larger = text.replace(r#""sample_size":8"#, r#""sample_size":16"#);
+    assert_ne!(text, larger);
+    fs::write(&config, larger).unwrap();
+    let quantize = "quantize sixteen --steps 4 --images 3 -o";
+    s.ok(&format!("{quantize} whole.safetensors"));
+    s.ok(&format!("{quantize} parts.safetensors --skips split"));
+    let [whole, parts] =
+        ["whole", "parts"].map(|f| s.json(&format!("info {f}.safetensors --json")));
+    assert_eq!(whole["rewrites"], json!({ "phases_from": 256 }));
+    assert_eq!(
+        parts["rewrites"],
+        json!({ "phases_from": 256, "split_from": 256 })
+    );
+    for same in ["parameters", "macs", "weight_bytes"] {
+        assert_eq!(whole[same], parts[same], "{same}");
+    }
+    let text = s.ok("info parts.safetensors --layers");
+    for part in [
+        "1 convolved by themselves, those with at least 256 pixels",
+        "up_blocks.1.resnets.1.conv1.skip",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let generate = "generate --model parts.safetensors --steps 2 --count 2 -o";
+    s.ok(&format!("{generate} cpu.png"));
+    s.ok(&format!("{generate} sim.png --device sim"));
+    let images = ["cpu", "sim"].map(|f| fs::read(s.path(&format!("{f}.png"))).unwrap());
+    assert!(images[0] == images[1]);
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn every_error_is_one_line_and_leaves_nothing() {
         "quantize pipeline -o missing/out".into(),
         "quantize pipeline -o out --method best".into(),
         "quantize pipeline -o out --method ptq4dm --rows 2".into(),
+        "quantize pipeline -o out --skips apart".into(),
         "compare pipeline plain.safetensors".into(),
         "compare model.safetensors".into(),
         "compare pipeline text".into(),

@@ -4,14 +4,13 @@
 //! Prints cycles of one step, where they go, and the words of each memory that are taken. The argument
 //! says how many percent of the streams become operands of two planes (0 as
 //! `quantize --residual 8` makes them, 100 as `--residual 15` does), and `shortcuts` gives two to those that shortcuts read; with `phases`, upsampling convolutions run in phases, with `four`
-//! weights have 4 bits, with `apart=N` skip connections of at least N pixels are convolved apart, and with `list` the program is printed too; `images=N` makes
+//! weights have 4 bits, with `split` blocks over skip connections are split (`split=N`: from N pixels on), and with `list` the program is printed too; `images=N` makes
 //! a batch of so many, `weight=N` gives the weight memory so many words.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::apart::apart;
-use common::model::{Kind, random_model_of, random_model_with};
+use common::model::{Kind, random_model_of};
 use common::runner::steps;
 use common::simulate::simulate;
 use diffuser_compiler::{self as compiler, Source, Target, compile_with};
@@ -34,21 +33,17 @@ fn main() {
         ..Target::ZU9EG
     };
     let listed = given("list");
+    let chosen = Rewrites::chosen(given("phases"), given("split"));
     let kind = Kind {
         four: usize::from(given("four")),
         planes: arguments.iter().find_map(|a| a.parse().ok()).unwrap_or(0),
         shortcuts: given("shortcuts"),
-        rewrites: if given("phases") {
-            Rewrites::PHASES
-        } else {
-            Rewrites::NONE
+        rewrites: Rewrites {
+            split_from: number("split=").or(chosen.split_from),
+            ..chosen
         },
     };
-    let mut model = random_model_of(diffuser_testing::CIFAR10, 1, kind);
-    if let Some(least) = number("apart=") {
-        let graph = apart(&model.graph, least);
-        model = random_model_with(model.config, graph, 1, kind);
-    }
+    let model = random_model_of(diffuser_testing::CIFAR10, 1, kind);
     let compiler_options = compiler::Options {
         images,
         ..compiler::Options::default()

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::apart::apart;
-use common::model::{Kind, random_model_of, random_model_with};
+use common::model::{Kind, random_model_of};
 use common::runner::{check_batch, prepared};
 use common::simulate::simulate;
 use diffuser_compiler::{Compiled, Target};
 use diffuser_device::Options;
 use diffuser_model::quantised::QuantisedModel;
+use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
 
 /// Weights of 4x4 pixels take longer to load than to use; 16x16 pixels have products for that time.
@@ -17,15 +17,16 @@ const DEEP: &str = r#"{"sample_size": 16, "block_out_channels": [64, 128, 128], 
     "up_block_types": ["UpBlock2D", "UpBlock2D", "UpBlock2D"],
     "norm_num_groups": 8, "add_attention": false, "downsample_padding": 1}"#;
 
+/// Whole and split.
 fn models(seed: u64, four: usize) -> [QuantisedModel; 2] {
-    let kind = Kind {
-        four,
-        ..Kind::default()
-    };
-    let joined = random_model_of(DEEP, seed, kind);
-    let graph = apart(&joined.graph, 16 * 16);
-    let config = joined.config.clone();
-    [joined, random_model_with(config, graph, seed, kind)]
+    [Rewrites::NONE, Rewrites::SPLIT].map(|rewrites| {
+        let kind = Kind {
+            four,
+            rewrites,
+            ..Kind::default()
+        };
+        random_model_of(DEEP, seed, kind)
+    })
 }
 
 /// Index of the first descriptor of a node.
@@ -77,9 +78,9 @@ fn a_step_takes_less_time() {
             more.stall_weight - less.stall_weight,
         ]
     };
-    let [joined, apart] = models(42, 0).map(|m| step(&m));
+    let [whole, split] = models(42, 0).map(|m| step(&m));
     assert!(
-        apart[0] < joined[0] && apart[1] < joined[1],
-        "{apart:?} {joined:?}"
+        split[0] < whole[0] && split[1] < whole[1],
+        "{split:?} {whole:?}"
     );
 }

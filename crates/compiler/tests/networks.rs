@@ -524,7 +524,10 @@ fn upsampling_convolutions_in_phases() {
             let kind = Kind {
                 four: if four { 2 } else { 0 },
                 planes: 50,
-                rewrites: Rewrites { phases_from },
+                rewrites: Rewrites {
+                    phases_from,
+                    ..Rewrites::NONE
+                },
                 ..Kind::default()
             };
             random_model_of(&config, seed, kind)
@@ -550,6 +553,68 @@ fn upsampling_convolutions_in_phases() {
                     convs.iter().map(|c| c.out_width).collect();
                 assert_eq!(layers.len(), expected);
             }
+        }
+    }
+}
+
+/// Split blocks, some beside whole ones since groups reach over both streams; with attention and classes, in two planes, with weights
+/// of 4 bits, in phases, several images in one program, and in bands of rows.
+#[test]
+fn split_blocks() {
+    let config = |channels: &str, groups: usize, more: &str| {
+        format!(
+            r#"{{"sample_size": [12, 8], "block_out_channels": {channels}, "layers_per_block": 1,
+            "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+            "norm_num_groups": {groups}, "attention_head_dim": 6, "downsample_padding": 1 {more}}}"#
+        )
+    };
+    let classes = r#", "num_class_embeds": 3, "resnet_time_scale_shift": "scale_shift""#;
+    let small = Target {
+        stream: 300,
+        operand: 72,
+        ..Target::SMALL
+    };
+    for (config, blocks, class, four, images, targets) in [
+        (
+            config("[6, 12]", 6, ""),
+            4,
+            None,
+            0,
+            1,
+            [Target::SMALL, Target::ZU9EG],
+        ),
+        (
+            config("[12, 18]", 6, classes),
+            2,
+            Some(1),
+            2,
+            2,
+            [Target::SMALL, Target::ZU9EG],
+        ),
+        (
+            config("[18, 18]", 2, ""),
+            4,
+            None,
+            1,
+            1,
+            [small, Target::ZU9EG],
+        ),
+    ] {
+        let kind = Kind {
+            four,
+            planes: 30,
+            shortcuts: four > 0,
+            rewrites: Rewrites {
+                phases_from: (images > 1).then_some(1),
+                split_from: Some(1),
+            },
+        };
+        let model = random_model_of(&config, 31, kind);
+        let names = model.graph.nodes.iter().map(|n| &n.name);
+        let split = names.filter(|n| n.ends_with(".conv1.skip")).count();
+        assert_eq!(split, blocks, "{config}");
+        for target in targets {
+            check_batch(&model, &target, Sampler::Ddim, class, images);
         }
     }
 }

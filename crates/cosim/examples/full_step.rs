@@ -3,7 +3,7 @@
 //!     DIFFUSER_TOPS=core_zu9eg cargo run -p diffuser-cosim --features verilator --example full_step -- cifar10 one > one.json
 //!
 //! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights, `shipped` the model that the command ships. Words behind it: `one`, streams
-//! enter products in one plane (`quantize --residual 8`), `shortcuts`, in two in shortcuts alone; else in two; `four`, weights of 4 bits; `phases`, upsampling convolutions in phases;
+//! enter products in one plane (`quantize --residual 8`), `shortcuts`, in two in shortcuts alone; else in two; `four`, weights of 4 bits; `phases`, upsampling convolutions in phases; `split`, blocks over skip connections split;
 //! `images=N`, a batch of so many in one program (1); `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
 //! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference.
 //!
@@ -90,11 +90,7 @@ mod step {
                     100
                 },
                 shortcuts: has("shortcuts"),
-                rewrites: if has("phases") {
-                    Rewrites::PHASES
-                } else {
-                    Rewrites::NONE
-                },
+                rewrites: Rewrites::chosen(has("phases"), has("split")),
             };
             random_model_of(diffuser_testing::CIFAR10, 1, kind)
         } else {

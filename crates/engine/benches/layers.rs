@@ -137,6 +137,7 @@ impl Network {
             eps: 1e-6,
             weight: String::new(),
             bias: String::new(),
+            channels: 0..self.0.tensors[stream].channels,
             silu: true,
             scale_shift: None,
             resample: None,

@@ -1,7 +1,7 @@
 //! One evaluation of the CIFAR-10 DDPM U-Net (`google/ddpm-cifar10-32`'s shape), every kernel.
 //!
-//! `cargo bench -p diffuser-engine --bench unet -- [4bit] [phases] [KERNEL...]`; with `phases` upsampling
-//! convolutions run in phases.
+//! `cargo bench -p diffuser-engine --bench unet -- [4bit] [phases] [split] [KERNEL...]`; with `phases` upsampling
+//! convolutions run in phases, with `split` blocks over skip connections are split.
 
 mod common;
 
@@ -14,11 +14,8 @@ use diffuser_testing::CIFAR10;
 
 fn main() {
     let config: UnetConfig = serde_json::from_str(CIFAR10).expect("a configuration");
-    let rewrites = if std::env::args().any(|a| a == "phases") {
-        Rewrites::PHASES
-    } else {
-        Rewrites::NONE
-    };
+    let given = |name: &str| std::env::args().any(|a| a == name);
+    let rewrites = Rewrites::chosen(given("phases"), given("split"));
     let graph = build_graph_with(&config, rewrites).expect("a graph");
     let macs = graph.macs() as f64;
     println!("{:.2} GMAC", macs / 1e9);

@@ -3,10 +3,11 @@
 
 use crate::config::{Block, Resampling, TimeShift, UnetConfig};
 use crate::error::Error;
-use crate::graph::{Attention, Conv, Graph, Op, Resample, TensorId, TensorKind};
+use crate::graph::{Attention, Graph, Op, ProjectionId, Resample, TensorId, TensorKind};
 use crate::rewrite::Rewrites;
 
 mod nodes;
+mod skips;
 use nodes::{Builder, ConvShape, SAME};
 
 /// Most elements of one tensor: 1 GiB as `f32`.
@@ -41,7 +42,7 @@ pub fn build_graph(config: &UnetConfig) -> Result<Graph, Error> {
     build_graph_with(config, Rewrites::NONE)
 }
 
-/// The network of a configuration with some rewrites: as many nodes and tensors, in the same order, as without.
+/// The network of a configuration with some rewrites.
 ///
 /// # Errors
 /// A configuration that is impossible: see [`UnetConfig::check`]; groups that do not divide the channels of
@@ -248,23 +249,23 @@ impl<'c> Builder<'c> {
         change: Option<Resample>,
     ) -> Result<TensorId, Error> {
         let c = self.config;
-        let inputs: Vec<_> = [hidden].into_iter().chain(skip).collect();
-        let in_channels = self.channels(&inputs);
-        let (resample, shape) = self.resampled_conv(hidden, change, channels);
-        let operand = self.norm(
-            &format!("{path}.norm1"),
-            &inputs,
-            c.norm_num_groups,
-            true,
-            None,
-            resample,
-        )?;
-
-        let (added, scale_shift) = match c.resnet_time_scale_shift {
-            TimeShift::Default => (Some(self.projection(path, channels)?), None),
-            TimeShift::ScaleShift => (None, Some(self.projection(path, 2 * channels)?)),
+        let in_parts = skip.filter(|&skip| self.in_parts([hidden, skip]));
+        let (inner, scale_shift) = match in_parts {
+            Some(skip) => {
+                let (added, scale_shift) = self.time(path, channels)?;
+                let inner = self.split_conv(path, [hidden, skip], channels, added)?;
+                (inner, scale_shift)
+            }
+            None => {
+                let inputs: Vec<_> = [hidden].into_iter().chain(skip).collect();
+                let (resample, shape) = self.resampled_conv(hidden, change, channels);
+                let (norm, groups) = (format!("{path}.norm1"), c.norm_num_groups);
+                let operand = self.norm(&norm, &inputs, groups, true, None, resample)?;
+                let (added, scale_shift) = self.time(path, channels)?;
+                let inner = self.conv(&format!("{path}.conv1"), operand, &shape, added, None)?;
+                (inner, scale_shift)
+            }
         };
-        let inner = self.conv(&format!("{path}.conv1"), operand, &shape, added, None)?;
         let operand = self.norm(
             &format!("{path}.norm2"),
             &[inner],
@@ -278,7 +279,7 @@ impl<'c> Builder<'c> {
         let residual = match (skip, change) {
             // A concatenation is always wider than what an up block makes of it, because the part that
             // is skipped over or passed on has that width already: there is always a shortcut convolution.
-            (Some(skip), _) => self.split_shortcut(&shortcut, hidden, skip, channels)?,
+            (Some(skip), _) => self.split_shortcut(&shortcut, [hidden, skip], channels)?,
             (None, Some(change)) => self.node(
                 &format!("{path}.resample"),
                 Op::Resample(change),
@@ -286,7 +287,7 @@ impl<'c> Builder<'c> {
                 TensorKind::Stream,
                 channels,
             )?,
-            (None, None) if in_channels != channels => {
+            (None, None) if self.channels(&[hidden]) != channels => {
                 let input = self.quantise(&format!("{shortcut}.input"), hidden, None)?;
                 self.conv(&shortcut, input, &ConvShape::point(channels), None, None)?
             }
@@ -301,49 +302,17 @@ impl<'c> Builder<'c> {
         )
     }
 
-    /// The shortcut over a concatenation, one part after the other.
-    fn split_shortcut(
+    /// What a block is told of time and class: a projection that is added to its first convolution, or one of scales and
+    /// shifts for its second norm.
+    fn time(
         &mut self,
         path: &str,
-        hidden: TensorId,
-        skip: TensorId,
-        outputs: usize,
-    ) -> Result<TensorId, Error> {
-        let (first, all) = (self.channels(&[hidden]), self.channels(&[hidden, skip]));
-        self.parameter(&format!("{path}.weight"), &[outputs, all, 1, 1])?;
-        self.parameter(&format!("{path}.bias"), &[outputs])?;
-        let part = |input_channels, bias, residual| {
-            Op::Conv(Conv {
-                weight: format!("{path}.weight"),
-                bias,
-                input_channels,
-                output_channels: outputs,
-                kernel: 1,
-                phases: false,
-                stride: 1,
-                padding: [0; 4],
-                projection: None,
-                residual,
-            })
-        };
-        let input = self.quantise(&format!("{path}.hidden.input"), hidden, None)?;
-        let op = part(0..first, None, None);
-        let sum = self.node(
-            &format!("{path}.hidden"),
-            op,
-            &[input],
-            TensorKind::Stream,
-            outputs,
-        )?;
-        let input = self.quantise(&format!("{path}.skip.input"), skip, None)?;
-        let op = part(first..all, Some(format!("{path}.bias")), Some(sum));
-        self.node(
-            &format!("{path}.skip"),
-            op,
-            &[input],
-            TensorKind::Stream,
-            outputs,
-        )
+        channels: usize,
+    ) -> Result<(Option<ProjectionId>, Option<ProjectionId>), Error> {
+        Ok(match self.config.resnet_time_scale_shift {
+            TimeShift::Default => (Some(self.projection(path, channels)?), None),
+            TimeShift::ScaleShift => (None, Some(self.projection(path, 2 * channels)?)),
+        })
     }
 
     /// `Attention` with a residual connection, normalised where `groups` says so.

@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::config::UnetConfig;
-use crate::graph::{Graph, Node, Op, TensorKind};
+use crate::graph::{Graph, Op, TensorKind};
 use crate::quantised::{
     ConvWeights, EmbeddingParams, Intervals, NodeParams, Provenance, QuantisedModel, TensorTable,
     WeightBits, WideLinear,
@@ -26,12 +26,15 @@ pub const VERSION: &str = "1.0";
 /// and cannot execute these weights.
 pub const VERSION_WEIGHT4: &str = "2.0";
 
-/// Version of a file with convolutions that [`Rewrites`] changed, of either width: a reader that does not know
-/// of rewrites would build another graph.
-pub const VERSION_REWRITTEN: &str = "3.0";
+/// Version of a file with convolutions in phases ([`Rewrites::phases_from`]), of either width: a reader that does
+/// not know of rewrites would build another graph.
+pub const VERSION_PHASES: &str = "3.0";
+
+/// Version of a file with split blocks ([`Rewrites::split_from`]), in phases or not, of either width.
+pub const VERSION_SPLIT: &str = "4.0";
 
 /// All versions that are read.
-const VERSIONS: [&str; 3] = [VERSION, VERSION_WEIGHT4, VERSION_REWRITTEN];
+const VERSIONS: [&str; 4] = [VERSION, VERSION_WEIGHT4, VERSION_PHASES, VERSION_SPLIT];
 
 /// The metadata's one key. (One, because safetensors writes several in no fixed order, and the same
 /// model must give the same bytes.)
@@ -200,9 +203,11 @@ impl QuantisedModel {
     #[must_use]
     pub fn format_version(&self) -> &'static str {
         let four = |n: &NodeParams| matches!(n, NodeParams::Conv(c) if c.bits == WeightBits::Four);
-        let phases = |n: &Node| matches!(&n.op, Op::Conv(c) if c.phases);
-        if self.graph.nodes.iter().any(phases) {
-            VERSION_REWRITTEN
+        let rewrites = self.rewrites.used(&self.graph);
+        if rewrites.split_from.is_some() {
+            VERSION_SPLIT
+        } else if rewrites.phases_from.is_some() {
+            VERSION_PHASES
         } else if self.nodes.iter().any(four) {
             VERSION_WEIGHT4
         } else {

@@ -7,7 +7,8 @@
 //! Two kinds of tensor: a [`TensorKind::Stream`] carries the residual path and whatever a
 //! normalisation reads (16 bit when quantised), an [`TensorKind::Operand`] is what a
 //! multiply-accumulate reads (8 bit, or two 8-bit planes). Concatenation is no node: a
-//! normalisation reads two streams, a shortcut convolution is split in two.
+//! normalisation reads two streams, a shortcut convolution is split in two (with
+//! [`split_from`](crate::rewrite::Rewrites::split_from), so are normalisations and what follows them).
 
 use std::ops::Range;
 
@@ -78,10 +79,12 @@ pub struct Norm {
     pub weight: String,
     /// Name of the offset, one value a channel.
     pub bias: String,
+    /// Channels of scale and offset that this node uses: all, or those of one stream of a split concatenation.
+    pub channels: Range<usize>,
     /// Whether SiLU follows.
     pub silu: bool,
     /// Embedding projection of `2 * channels` values, scales then shifts:
-    /// `y * (1 + scale) + shift` before SiLU (`resnet_time_scale_shift = "scale_shift"`).
+    /// `y * (1 + scale) + shift` before SiLU (`resnet_time_scale_shift = "scale_shift"`). Of a norm that is whole.
     pub scale_shift: Option<ProjectionId>,
     /// Resampling after SiLU.
     pub resample: Option<Resample>,
@@ -94,7 +97,7 @@ pub struct Conv {
     pub weight: String,
     /// Name of the bias, `out`; `None` when there is none or another part of a split adds it.
     pub bias: Option<String>,
-    /// Input channels of the weight that this node uses: all, or one part of a split shortcut.
+    /// Input channels of the weight that this node uses: all, or those of one stream of a concatenation.
     pub input_channels: Range<usize>,
     /// Output channels.
     pub output_channels: usize,

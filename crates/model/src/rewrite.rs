@@ -9,12 +9,18 @@
 //!
 //! Padding is the same too: what the 3x3 reads beyond the upsampled image is what the phases read beyond
 //! the small one.
+//!
+//! A ResNet block of the way up reads the concatenation of its input and a skip connection. A convolution is
+//! linear: it is the **sum of two**, one of the input's channels and one of the skip's, each with its columns of the weight.
+//! A norm's groups are normalised one by one: where each lies in one of the two streams, the norm is two as well.
+//! A **split** block has its first norm and convolution in these two parts if its groups let it, and makes the
+//! skip's first, for which nothing but the skip is needed; also the skip's of the shortcut, which is always in two parts.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::Conv;
+use crate::graph::{Conv, Graph, Op};
 
 /// Kernel of the convolution in front of which an image is upsampled.
 const WHOLE: usize = 3;
@@ -28,18 +34,42 @@ const KERNEL: usize = 2;
 pub struct Rewrites {
     /// Convolutions behind nearest 2x upsampling run in [phases](Phase) where their result has at least so
     /// many pixels; `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phases_from: Option<usize>,
+    /// ResNet blocks over a skip connection are split where they have at least so many pixels; `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_from: Option<usize>,
 }
 
 impl Rewrites {
     /// The network as its configuration says.
-    pub const NONE: Self = Self { phases_from: None };
+    pub const NONE: Self = Self {
+        phases_from: None,
+        split_from: None,
+    };
 
     /// Phases from 16 x 16 pixels on. Their weights take 16/9 of the bytes, and where there are fewer pixels
     /// to use them for, loading them takes longer than the products that they save.
     pub const PHASES: Self = Self {
         phases_from: Some(16 * 16),
+        ..Self::NONE
     };
+
+    /// Blocks split from 16 x 16 pixels on: there the skip's part has many products for its weights, which fill the time in
+    /// which an array waits for the weights of layers with few pixels.
+    pub const SPLIT: Self = Self {
+        split_from: Some(16 * 16),
+        ..Self::NONE
+    };
+
+    /// [`Rewrites::PHASES`] and [`Rewrites::SPLIT`], each if it is wanted.
+    #[must_use]
+    pub fn chosen(phases: bool, split: bool) -> Self {
+        Self {
+            phases_from: Self::PHASES.phases_from.filter(|_| phases),
+            split_from: Self::SPLIT.split_from.filter(|_| split),
+        }
+    }
 
     /// Whether there is none.
     #[must_use]
@@ -52,6 +82,36 @@ impl Rewrites {
     pub fn phases(&self, pixels: usize) -> bool {
         self.phases_from.is_some_and(|least| pixels >= least)
     }
+
+    /// Whether a ResNet block over a skip connection, with so many pixels, is split.
+    #[must_use]
+    pub fn splits(&self, pixels: usize) -> bool {
+        self.split_from.is_some_and(|least| pixels >= least)
+    }
+
+    /// Those that changed something of a graph which was built with them.
+    #[must_use]
+    pub fn used(self, graph: &Graph) -> Self {
+        let any = |kind: fn(&Op) -> bool| graph.nodes.iter().any(|n| kind(&n.op));
+        Self {
+            phases_from: self
+                .phases_from
+                .filter(|_| any(|op| matches!(op, Op::Conv(c) if c.phases))),
+            split_from: self.split_from.filter(|_| any(is_skip_first)),
+        }
+    }
+}
+
+/// Whether it is the skip's part of something in two parts, made first.
+fn is_skip_first(op: &Op) -> bool {
+    matches!(op, Op::Conv(c) if c.input_channels.start > 0 && c.residual.is_none())
+}
+
+/// Whether each group of a norm over two streams of so many channels lies in one of them.
+#[must_use]
+pub fn groups_are_apart(channels: [usize; 2], groups: usize) -> bool {
+    let [a, b] = channels;
+    a.is_multiple_of((a + b) / groups)
 }
 
 /// Every second row and column of an upsampled image: one of four 2x2 convolutions of the small image.
@@ -209,12 +269,25 @@ mod tests {
 
     #[test]
     fn the_rule_counts_pixels() {
-        assert!(!Rewrites::NONE.phases(1 << 20));
+        assert!(!Rewrites::NONE.phases(1 << 20) && !Rewrites::NONE.splits(1 << 20));
         assert!(Rewrites::PHASES.phases(256) && !Rewrites::PHASES.phases(255));
-        assert_eq!(
-            serde_json::to_string(&Rewrites::PHASES).unwrap(),
-            r#"{"phases_from":256}"#
-        );
+        assert!(Rewrites::SPLIT.splits(256) && !Rewrites::SPLIT.splits(255));
+        assert!(!Rewrites::PHASES.splits(1 << 20) && !Rewrites::SPLIT.phases(1 << 20));
+        for (rewrites, json) in [
+            (Rewrites::PHASES, r#"{"phases_from":256}"#),
+            (Rewrites::SPLIT, r#"{"split_from":256}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&rewrites).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Rewrites>(json).unwrap(), rewrites);
+        }
         assert!(serde_json::from_str::<Rewrites>(r#"{"phases_from":256,"other":1}"#).is_err());
+    }
+
+    #[test]
+    fn groups_lie_in_one_stream_or_reach_over() {
+        // of the 35.7 M U-Net: groups of 16, 8 and 12 channels
+        assert!(groups_are_apart([256, 256], 32) && groups_are_apart([128, 128], 32));
+        assert!(!groups_are_apart([256, 128], 32));
+        assert!(groups_are_apart([24, 12], 3) && !groups_are_apart([24, 12], 2));
     }
 }

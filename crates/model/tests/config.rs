@@ -1,8 +1,9 @@
 //! Configurations: what is read, what is refused and how it is said.
 
-use diffuser_model::build_graph::{build_graph, parameters};
+use diffuser_model::build_graph::{build_graph, build_graph_with, parameters};
 use diffuser_model::config::{Block, Resampling, TimeShift, UnetConfig};
 use diffuser_model::error::Error;
+use diffuser_model::rewrite::Rewrites;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -387,6 +388,22 @@ proptest! {
     }
 
     #[test]
+    fn every_configuration_gives_a_sound_split_graph(config in any_config(), least in 1usize..40) {
+        let with = |split_from| {
+            let rewrites = Rewrites { split_from, ..Rewrites::NONE };
+            (build_graph_with(&config, rewrites).unwrap(), rewrites)
+        };
+        let (whole, _) = with(None);
+        let (graph, rewrites) = with(Some(least));
+        checks::check(&graph, &config);
+        prop_assert_eq!(graph.macs(), whole.macs());
+        let parts = graph.nodes.iter().filter(|n| n.name.ends_with(".norm1.skip")).count();
+        prop_assert_eq!(graph.nodes.len(), whole.nodes.len() + 2 * parts);
+        let used = rewrites.used(&graph).split_from;
+        prop_assert_eq!(used, (graph != whole).then_some(least));
+    }
+
+    #[test]
     fn any_field_of_any_kind_is_read_or_refused(field in 0usize..24, value in any_value()) {
         let names: Vec<String> = match build(json!({})).unwrap().to_value() {
             Value::Object(map) => map.keys().cloned().collect(),
@@ -450,6 +467,7 @@ mod checks {
                 Op::Norm(n) => {
                     assert!(kinds(TensorKind::Stream) && target.kind == TensorKind::Operand);
                     assert_eq!((target.channels, channels % n.groups), (channels, 0));
+                    assert_eq!(n.channels.len(), channels);
                     assert_eq!(size, resized(n.resample));
                     for &i in &node.inputs {
                         let t = &graph.tensors[i];

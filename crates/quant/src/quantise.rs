@@ -7,7 +7,7 @@ use diffuser_model::prepare::PrepareError;
 use diffuser_model::quantised::{
     EmbeddingParams, NodeParams, Provenance, QuantisedModel, TensorTable, WeightBits,
 };
-use diffuser_model::rewrite::{Phase, Rewrites};
+use diffuser_model::rewrite::Phase;
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
@@ -129,17 +129,11 @@ pub fn quantise_with(
             .map(|p| weights::wide(&get(w, &p.weight).data, &get(w, &p.bias).data))
             .collect(),
     };
-    // what changes nothing need not be known to who reads the file
-    let phases = |n: &Node| matches!(&n.op, Op::Conv(c) if c.phases);
-    let rewrites = if graph.nodes.iter().any(phases) {
-        rewrites
-    } else {
-        Rewrites::NONE
-    };
     let settings = &calibration.settings;
     let model = QuantisedModel {
         config: pipeline.config.clone(),
-        rewrites,
+        // what changes nothing need not be known to who reads the file
+        rewrites: rewrites.used(&graph),
         scheduler: pipeline.scheduler.clone(),
         class_names: pipeline.class_names.clone(),
         provenance: Provenance {
@@ -194,8 +188,8 @@ fn node<'a>(
 ) -> NodeParams {
     match &node.op {
         Op::Norm(n) => NodeParams::Norm {
-            gamma: weights::norm(&get(w, &n.weight).data),
-            beta: weights::norm(&get(w, &n.bias).data),
+            gamma: weights::norm(&get(w, &n.weight).data[n.channels.clone()]),
+            beta: weights::norm(&get(w, &n.bias).data[n.channels.clone()]),
         },
         Op::Conv(c) => {
             let rows = output_rows(c, &c.weight_of(&get(w, &c.weight).data));

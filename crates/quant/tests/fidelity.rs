@@ -80,6 +80,7 @@ fn in_phases() -> CalibrationSettings {
     CalibrationSettings {
         rewrites: Rewrites {
             phases_from: Some(1),
+            ..Rewrites::NONE
         },
         ..common::settings()
     }
@@ -140,6 +141,31 @@ fn integers_are_near_floats_in_phases() {
             (errors[0]..0.05).contains(&errors[1]),
             "{rounding}: {errors:?}"
         );
+    }
+}
+
+/// As near with split blocks, in phases or not; one of the two is of the last level, which alone has 64 pixels.
+#[test]
+fn integers_are_near_floats_in_split_blocks() {
+    let pipeline = common::pipeline();
+    for (phases_from, split_from, blocks) in [(None, 1, 2), (None, 64, 1), (Some(1), 1, 2)] {
+        let settings = CalibrationSettings {
+            rewrites: Rewrites {
+                phases_from,
+                split_from: Some(split_from),
+            },
+            ..common::settings()
+        };
+        let seen = calibrated_with(&pipeline, settings);
+        let errors = Residual::ALL.map(|residual| {
+            let method = methods::by_name("dynamic-step").expect("known");
+            let model = quantise(&pipeline, &seen, &*method, residual).expect("quantises");
+            let names = model.graph.nodes.iter().map(|n| &n.name);
+            assert_eq!(names.filter(|n| n.ends_with("conv1.skip")).count(), blocks);
+            output_error(&pipeline, &model)
+        });
+        assert!(errors[2] < 0.015, "{split_from}: {errors:?}");
+        assert!(errors.iter().all(|&e| e < 0.03), "{split_from}: {errors:?}");
     }
 }
 
@@ -230,6 +256,7 @@ fn fingerprint(model: &QuantisedModel) -> u64 {
 const FINGERPRINTS: &[(&str, u64)] = &[
     ("v1.0.safetensors", 0x291f_9c8c_adec_d970),
     ("v3.0.safetensors", 0xb984_1335_a1e1_60a6),
+    ("v4.0.safetensors", 0xfa1b_c537_ccb4_bb35),
 ];
 
 /// One file of each version of the format. `UPDATE_GOLDEN=1` writes the newest (only ever for a new
@@ -238,9 +265,11 @@ const FINGERPRINTS: &[(&str, u64)] = &[
 fn files_of_every_version_give_the_same_bits() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        // phases, of weights of 4 bits
+        // split blocks and phases, the latter of weights of 4 bits
         let pipeline = common::pipeline();
-        let seen = calibrated_with(&pipeline, in_phases());
+        let mut settings = in_phases();
+        settings.rewrites.split_from = Some(1);
+        let seen = calibrated_with(&pipeline, settings);
         let model = quantise_phases(&pipeline, &seen, WeightBits::Four);
         std::fs::create_dir_all(&folder).expect("writable");
         let name = format!("v{}.safetensors", model.format_version());

@@ -3,6 +3,8 @@
 mod common;
 
 use diffuser_model::quantised::{ConvWeights, NodeParams, QuantisedModel, WeightBits};
+use diffuser_model::rewrite::Rewrites;
+use diffuser_model::scale::scale_to_f64;
 use diffuser_quant::methods::{self, Residual};
 use diffuser_quant::{calibrate, quantise};
 
@@ -198,50 +200,119 @@ fn weights_of_4_bits_round_trip_in_half_the_bytes() {
     assert!(split(&a).0.contains(r#"\"1.0\""#) && split(&b).0.contains(r#"\"2.0\""#));
 }
 
-/// What a file was rewritten with is in it: without that its arrays are another network's.
-#[test]
-fn rewritten_networks_round_trip() {
+fn rewritten(rewrites: Rewrites) -> QuantisedModel {
     let pipeline = common::pipeline();
     let settings = diffuser_quant::CalibrationSettings {
-        rewrites: diffuser_model::rewrite::Rewrites {
-            phases_from: Some(64),
-        },
+        rewrites,
         ..common::settings()
     };
     let calibration = calibrate(&pipeline, &common::scheduler(), settings, &|_, _| {});
     let method = methods::by_name("static-minmax").expect("known");
     let seen = calibration.expect("calibrates");
-    let model = quantise(
-        &pipeline,
-        &seen,
-        &*method,
-        diffuser_quant::methods::Residual::Eight,
-    );
-    let model = model.expect("quantises");
-    let bytes = model.to_bytes().expect("serialises");
-    let read = QuantisedModel::from_bytes(&bytes, "file").expect("reads");
-    assert_eq!(read, model);
-    assert_eq!(model.format_version(), "3.0");
-    let (header, _) = split(&bytes);
-    assert!(header.contains(r#"\"rewrites\":{\"phases_from\":64}"#));
+    quantise(&pipeline, &seen, &*method, Residual::Eight).expect("quantises")
+}
+
+/// What a file was rewritten with is in it: without that its arrays are another network's.
+#[test]
+fn rewritten_networks_round_trip() {
+    let [phases, blocks] = [Some(64), None].map(|phases_from| Rewrites {
+        phases_from,
+        split_from: phases_from.xor(Some(64)),
+    });
+    let both = Rewrites {
+        split_from: Some(16),
+        ..phases
+    };
     // nothing of it in files that need it not
     let plain = quantised("static-minmax").to_bytes().expect("serialises");
     assert!(!split(&plain).0.contains("rewrites"));
-    let place = |what: &str| {
-        let found = bytes.windows(what.len()).position(|w| w == what.as_bytes());
-        found.expect("it is there")
+    for (rewrites, version, json) in [
+        (phases, "3.0", r#"{\"phases_from\":64}"#),
+        (blocks, "4.0", r#"{\"split_from\":64}"#),
+        (both, "4.0", r#"{\"phases_from\":64,\"split_from\":16}"#),
+    ] {
+        let model = rewritten(rewrites);
+        let bytes = model.to_bytes().expect("serialises");
+        let read = QuantisedModel::from_bytes(&bytes, "file").expect("reads");
+        assert_eq!(read, model);
+        assert_eq!(model.format_version(), version);
+        assert!(split(&bytes).0.contains(&format!(r#"\"rewrites\":{json}"#)));
+        let refused = |from: &str, to: &str| {
+            let mut bytes = bytes.clone();
+            let place = bytes.windows(from.len()).position(|w| w == from.as_bytes());
+            let place = place.expect("it is there");
+            bytes[place..][..from.len()].copy_from_slice(to.as_bytes());
+            let error = QuantisedModel::from_bytes(&bytes, "file").expect_err("another network");
+            let error = error.to_string();
+            assert!(!error.contains('\n'), "{error}");
+            error
+        };
+        // of more than 64 pixels there is none
+        if rewrites.phases_from.is_some() {
+            let error = refused(r#"phases_from\":64"#, r#"phases_from\":65"#);
+            assert!(error.contains("upsamplers.0.conv.weight` is I8"), "{error}");
+        }
+        if rewrites.split_from.is_some() {
+            let error = refused("split_from", "split_frOm");
+            assert!(error.contains("unknown field `split_frOm`"), "{error}");
+        }
+        if rewrites == blocks {
+            let error = refused(r#"split_from\":64"#, r#"split_from\":65"#);
+            assert!(error.contains("norm1.gain` is missing"), "{error}");
+        }
+    }
+}
+
+/// Both parts have their columns of the weight and their channels of the norm, with steps and ranges of their own.
+#[test]
+fn parts_of_a_split_block_are_those_of_the_whole() {
+    let everywhere = Rewrites {
+        split_from: Some(1),
+        ..Rewrites::NONE
     };
-    let changed = |from: &str, to: &str| {
-        let mut bytes = bytes.clone();
-        bytes[place(from)..][..from.len()].copy_from_slice(to.as_bytes());
-        let error = QuantisedModel::from_bytes(&bytes, "file").expect_err("another network");
-        error.to_string()
+    let (whole, parts) = (rewritten(Rewrites::NONE), rewritten(everywhere));
+    let node = |model: &QuantisedModel, name: &str| {
+        let at = model.graph.nodes.iter().position(|n| n.name == name);
+        at.unwrap_or_else(|| panic!("no {name}"))
     };
-    // no phases at 64 pixels
-    let error = changed(r#"\"phases_from\":64"#, r#"\"phases_from\":65"#);
-    assert!(error.contains("upsamplers.0.conv.weight` is I8"), "{error}");
-    let error = changed(r#"\"phases_from\""#, r#"\"phases_frOm\""#);
-    assert!(error.contains("unknown field `phases_frOm`"), "{error}");
+    let norm = |model: &QuantisedModel, name: &str| match &model.nodes[node(model, name)] {
+        NodeParams::Norm { gamma, beta } => [gamma.clone(), beta.clone()],
+        other => panic!("{other:?}"),
+    };
+    let conv = |model: &QuantisedModel, name: &str| match &model.nodes[node(model, name)] {
+        NodeParams::Conv(c) => c.clone(),
+        other => panic!("{other:?}"),
+    };
+    let block = "up_blocks.1.resnets.1";
+    let [hidden, skip] =
+        ["hidden", "skip"].map(|part| norm(&parts, &format!("{block}.norm1.{part}")));
+    for (i, all) in norm(&whole, &format!("{block}.norm1")).iter().enumerate() {
+        assert_eq!([hidden[i].as_slice(), &skip[i]].concat(), *all);
+    }
+    let all = conv(&whole, &format!("{block}.conv1"));
+    let both = ["hidden", "skip"].map(|part| conv(&parts, &format!("{block}.conv1.{part}")));
+    assert!(both[0].scale != both[1].scale && both[0].scale != all.scale);
+    let real = |c: &ConvWeights, outputs: usize| -> Vec<f64> {
+        let row = c.weight.len() / outputs;
+        let step = |i: usize| scale_to_f64(c.scale[i / row]);
+        let weights = c.weight.iter().enumerate();
+        weights.map(|(i, &w)| f64::from(w) * step(i)).collect()
+    };
+    let outputs = all.scale.len();
+    let inputs = all.weight.len() / outputs / 9;
+    let half = inputs / 2;
+    let want = real(&all, outputs);
+    for (part, got) in both.iter().enumerate() {
+        let columns = want
+            .chunks_exact(inputs)
+            .flat_map(|tap| &tap[part * half..][..half]);
+        let got = real(got, outputs);
+        let largest = got.iter().fold(0f64, |m, w| m.max(w.abs()));
+        // a few steps of rounding with the error fed back
+        for (w, x) in columns.zip(&got) {
+            assert!((w - x).abs() < 0.05 * largest, "{part}: {w} {x}");
+        }
+    }
 }
 
 #[test]

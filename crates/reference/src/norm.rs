@@ -172,6 +172,7 @@ mod tests {
             eps: 0.5,
             weight: String::new(),
             bias: String::new(),
+            channels: 0..4,
             silu: false,
             scale_shift: None,
             resample: None,

@@ -280,8 +280,8 @@ fn prepare(op: &Op, weights: &Weights) -> Result<Prepared, Error> {
     let data = |name: &str| weights.get(name).map(|t| t.data.as_slice());
     Ok(match op {
         Op::Norm(norm) => Prepared::Norm {
-            weight: data(&norm.weight)?.to_vec(),
-            bias: data(&norm.bias)?.to_vec(),
+            weight: data(&norm.weight)?[norm.channels.clone()].to_vec(),
+            bias: data(&norm.bias)?[norm.channels.clone()].to_vec(),
         },
         Op::Conv(conv) => {
             let bias = conv.bias.as_deref().map(data).transpose()?;

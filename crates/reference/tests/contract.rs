@@ -2,7 +2,7 @@
 
 use diffuser_model::build_graph::parameters;
 use diffuser_model::config::UnetConfig;
-use diffuser_model::graph::{Op, TensorId};
+use diffuser_model::graph::{Op, TensorId, TensorInfo};
 use diffuser_model::rewrite::Rewrites;
 use diffuser_model::weights::Weights;
 use diffuser_reference::{Embedding, FloatUnet, Observer};
@@ -151,7 +151,11 @@ fn phases_change_nothing() {
         let config = UnetConfig::from_json(&text).unwrap();
         let weights = Weights::random(&parameters(&config).unwrap(), 7);
         let networks = [None, Some(1)].map(|phases_from| {
-            FloatUnet::with_rewrites(&config, &weights, Rewrites { phases_from }).unwrap()
+            let rewrites = Rewrites {
+                phases_from,
+                ..Rewrites::NONE
+            };
+            FloatUnet::with_rewrites(&config, &weights, rewrites).unwrap()
         });
         let [plain, rewritten] = &networks;
         let is_phases = |op: &Op| matches!(op, Op::Conv(c) if c.phases);
@@ -179,5 +183,83 @@ fn phases_change_nothing() {
             compared += 1;
         }
         assert_eq!(compared, plain.len() - phases);
+    }
+}
+
+/// Every block is split whose groups allow it; what leaves it, and all that comes behind, is that of the network to the
+/// rounding of `f32`, and so is what a part reads: its channels of the whole operand.
+#[test]
+fn split_blocks_change_nothing() {
+    // channels, groups, and how many of the four blocks over a skip have groups that lie in one stream each
+    for (channels, groups, split) in [
+        ([6, 12], 6, 4),
+        ([12, 12], 12, 4),
+        ([4, 8], 2, 2),
+        ([8, 12], 4, 2),
+        ([6, 12], 3, 2),
+        ([7, 14], 1, 0),
+    ] {
+        let text = format!(
+            r#"{{"sample_size": [6, 8], "block_out_channels": {channels:?}, "norm_num_groups": {groups},
+            "layers_per_block": 1, "attention_head_dim": null, "num_class_embeds": 2,
+            "resnet_time_scale_shift": {:?},
+            "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]}}"#,
+            if groups == 2 {
+                "scale_shift"
+            } else {
+                "default"
+            }
+        );
+        let config = UnetConfig::from_json(&text).unwrap();
+        let weights = Weights::random(&parameters(&config).unwrap(), 11);
+        let tensors = [None, Some(1)].map(|split_from| {
+            let rewrites = Rewrites {
+                split_from,
+                ..Rewrites::NONE
+            };
+            let unet = FloatUnet::with_rewrites(&config, &weights, rewrites).unwrap();
+            let mut all = All::default();
+            let embedding = unet.embedding(30.0, Some(1)).unwrap();
+            let sample: Vec<f32> = (0..6 * 8 * 3).map(|i| (i as f32 * 0.7).sin()).collect();
+            unet.evaluate(&sample, &embedding, &mut all).unwrap();
+            let named = (unet.graph().tensors.iter().zip(all.0)).map(|(t, (_, v))| (t.clone(), v));
+            let named: Vec<(TensorInfo, Vec<f32>)> = named.collect();
+            (named, unet.graph().macs())
+        });
+        let [(whole, macs), (parts, same_macs)] = tensors;
+        assert_eq!(macs, same_macs);
+        let of = |name: &str| {
+            let found = whole.iter().find(|(t, _)| t.name == name);
+            found.unwrap_or_else(|| panic!("no {name}"))
+        };
+        let (mut found, mut all) = (0, 0);
+        for (tensor, got) in &parts {
+            let name = &tensor.name;
+            // what is the sum of both parts is called after the stream that is added last
+            let (of_whole, first) = if let Some(norm) = name.strip_suffix(".norm1.hidden") {
+                (of(&format!("{norm}.norm1")), 0)
+            } else if let Some(norm) = name.strip_suffix(".norm1.skip") {
+                let whole = of(&format!("{norm}.norm1"));
+                (whole, whole.0.channels - tensor.channels)
+            } else if let Some(conv) = name.strip_suffix(".conv1.hidden") {
+                found += 1;
+                (of(&format!("{conv}.conv1")), 0)
+            } else if name.ends_with(".conv1.skip") || name.contains(".conv_shortcut.") {
+                continue;
+            } else {
+                (of(name), 0)
+            };
+            let (info, want) = of_whole;
+            let want = want
+                .chunks_exact(info.channels)
+                .flat_map(|pixel| &pixel[first..first + tensor.channels]);
+            let largest = got.iter().fold(0f32, |m, x| m.max(x.abs()));
+            for (x, y) in got.iter().zip(want) {
+                assert!((x - y).abs() <= 4e-5 * largest, "{name}: {x}, {y}");
+            }
+            all += 1;
+        }
+        assert_eq!(found, split, "{channels:?} in {groups} groups");
+        assert!(all > parts.len() / 2);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use diffuser_model::import::Pipeline;
+use diffuser_model::rewrite::Rewrites;
 use diffuser_reference::layout::{chw_from_hwc, hwc_from_chw};
 use diffuser_reference::{FloatUnet, Observer};
 use safetensors::SafeTensors;
@@ -59,9 +60,22 @@ impl Observer for Order<'_> {
 
 #[test]
 fn outputs_match_diffusers() {
+    outputs_match(Rewrites::NONE);
+}
+
+/// Everywhere in phases, and every block split whose groups allow it.
+#[test]
+fn outputs_of_rewritten_networks_match_diffusers() {
+    outputs_match(Rewrites {
+        phases_from: Some(1),
+        split_from: Some(1),
+    });
+}
+
+fn outputs_match(rewrites: Rewrites) {
     for folder in folders() {
         let pipeline = Pipeline::load(&folder).unwrap();
-        let unet = FloatUnet::new(&pipeline.config, &pipeline.weights).unwrap();
+        let unet = FloatUnet::with_rewrites(&pipeline.config, &pipeline.weights, rewrites).unwrap();
         let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
         let golden = SafeTensors::deserialize(&bytes).unwrap();
         let sample = hwc_from_chw(&floats(&golden, "sample"), pipeline.config.in_channels);

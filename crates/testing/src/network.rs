@@ -192,6 +192,7 @@ impl Network {
             eps: 1e-5,
             weight: String::new(),
             bias: String::new(),
+            channels: 0..channels,
             silu: self.random.chance(70),
             scale_shift: None,
             resample,

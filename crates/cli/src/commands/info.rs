@@ -18,6 +18,9 @@ const MOST_ROWS: usize = 10;
 /// Kind of a convolution that runs in phases.
 const PHASES: &str = "convolution phases";
 
+/// Kind of the skip's part of a block's first convolution.
+const SKIP: &str = "convolution, skip";
+
 /// Says what a model is.
 pub fn run(arguments: &InfoArgs) -> Result<()> {
     let name = arguments
@@ -100,6 +103,7 @@ fn layer(graph: &Graph, node: &Node) -> Value {
         Op::Quantise { .. } => "quantise",
         Op::Conv(c) if c.kernel == 1 => "linear",
         Op::Conv(c) if c.phases => PHASES,
+        Op::Conv(c) if c.input_channels.start > 0 => SKIP,
         Op::Conv(_) => "convolution",
         Op::Attention(_) => "attention",
         Op::Resample(_) => "resample",
@@ -236,7 +240,7 @@ fn text(value: &Value, layers: bool) -> String {
         format!(
             "{:.2} M parameters; {} convolutions, {} linear layers, {} group norms, {} attentions",
             million("/parameters"),
-            with(&["convolution", PHASES]),
+            with(&["convolution", PHASES, SKIP]),
             with(&["linear"]),
             with(&["group norm", "group norm, SiLU"]),
             with(&["attention"]),
@@ -324,17 +328,22 @@ fn text(value: &Value, layers: bool) -> String {
     if let Some(read) = read {
         put("residual", read.into());
     }
-    if let Some(least) = value
-        .pointer("/rewrites/phases_from")
-        .filter(|v| v.is_u64())
-    {
-        put(
+    for (field, name, kind, what) in [
+        (
+            "phases_from",
             "upsampling",
-            format!(
-                "{} convolutions behind it in phases, those with at least {least} pixels",
-                with(&[PHASES])
-            ),
-        );
+            PHASES,
+            "convolutions behind it in phases",
+        ),
+        ("split_from", "skips", SKIP, "convolved by themselves"),
+    ] {
+        if let Some(least) = value["rewrites"][field].as_u64() {
+            let count = with(&[kind]);
+            put(
+                name,
+                format!("{count} {what}, those with at least {least} pixels"),
+            );
+        }
     }
     put(
         "source",

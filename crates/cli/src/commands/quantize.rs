@@ -53,11 +53,7 @@ pub fn run(arguments: &QuantizeArgs, ui: &Ui) -> Result<()> {
         seed: arguments.seed,
         rounding: arguments.rounding,
         weights,
-        rewrites: if arguments.upsample == "phases" {
-            Rewrites::PHASES
-        } else {
-            Rewrites::NONE
-        },
+        rewrites: Rewrites::chosen(arguments.upsample == "phases", arguments.skips == "split"),
         threads: arguments.threads.unwrap_or(0) as usize,
         unfinished: unfinished(&arguments.output),
     };

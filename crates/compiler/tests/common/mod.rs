@@ -1,7 +1,6 @@
 //! Random models, and programs run against the engine.
 #![allow(dead_code, reason = "each test uses some of it")]
 
-pub mod apart;
 pub mod model;
 pub mod runner;
 pub mod simulate;

@@ -45,16 +45,6 @@ pub fn random_model(config: &str, seed: u64, four: bool) -> QuantisedModel {
 pub fn random_model_of(config: &str, seed: u64, kind: Kind) -> QuantisedModel {
     let config = UnetConfig::from_json(config).expect("a sound configuration");
     let graph = build_graph_with(&config, kind.rewrites).expect("a sound configuration");
-    random_model_with(config, graph, seed, kind)
-}
-
-/// A model with random parameters of a graph that is made of a configuration.
-pub fn random_model_with(
-    config: UnetConfig,
-    graph: Graph,
-    seed: u64,
-    kind: Kind,
-) -> QuantisedModel {
     let mut r = Random(seed);
     let tensors = tables(&graph, kind, &mut r);
     let embedding = embedding(&config, &graph, &mut r);

@@ -72,6 +72,7 @@ fn upsampling_in_phases() {
         shortcuts: true,
         rewrites: Rewrites {
             phases_from: Some(1),
+            ..Rewrites::NONE
         },
     };
     let model = random_model_of(config, 25, kind);
@@ -80,6 +81,27 @@ fn upsampling_in_phases() {
     let convs = |f: fn(&Op) -> bool| compiled.program.iter().any(|d| f(&d.op));
     assert!(convs(|op| matches!(op, Op::Conv(c) if c.interleave)));
     assert!(convs(|op| matches!(op, Op::Conv(c) if c.spread)));
+    check_job(&compiled, &job, 2);
+}
+
+/// Blocks split, one of them of weights of 4 bits; one is whole, since its groups reach over both streams.
+#[test]
+fn split_blocks() {
+    let config = r#"{"sample_size": [12, 8], "block_out_channels": [12, 18], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 6, "add_attention": false, "downsample_padding": 0}"#;
+    let kind = Kind {
+        four: 2,
+        planes: 0,
+        shortcuts: true,
+        rewrites: Rewrites {
+            split_from: Some(1),
+            ..Rewrites::NONE
+        },
+    };
+    let model = random_model_of(config, 27, kind);
+    let sampler = (Sampler::Ddim, 2);
+    let (compiled, job) = network_on(&model, sampler, None, &TARGET, 1).expect("it fits");
     check_job(&compiled, &job, 2);
 }
 

@@ -89,6 +89,22 @@ impl<'c> Builder<'c> {
         resample: Option<Resample>,
     ) -> Result<TensorId, Error> {
         let channels = self.channels(inputs);
+        let op = Op::Norm(Norm {
+            silu,
+            scale_shift,
+            resample,
+            ..self.whole_norm(path, channels, groups)?
+        });
+        self.node(path, op, inputs, TensorKind::Operand, channels)
+    }
+
+    /// A norm of so many channels, with its parameters, and nothing behind it.
+    pub(super) fn whole_norm(
+        &mut self,
+        path: &str,
+        channels: usize,
+        groups: usize,
+    ) -> Result<Norm, Error> {
         if !channels.is_multiple_of(groups) {
             let own = path == "mid_block.attentions.0.group_norm"
                 && self.config.attn_norm_num_groups.is_some();
@@ -106,17 +122,16 @@ impl<'c> Builder<'c> {
         let (weight, bias) = (format!("{path}.weight"), format!("{path}.bias"));
         self.parameter(&weight, &[channels])?;
         self.parameter(&bias, &[channels])?;
-        let eps = self.config.norm_eps;
-        let op = Op::Norm(Norm {
+        Ok(Norm {
             groups,
-            eps,
+            eps: self.config.norm_eps,
             weight,
             bias,
-            silu,
-            scale_shift,
-            resample,
-        });
-        self.node(path, op, inputs, TensorKind::Operand, channels)
+            channels: 0..channels,
+            silu: false,
+            scale_shift: None,
+            resample: None,
+        })
     }
 
     pub(super) fn quantise(
@@ -144,6 +159,21 @@ impl<'c> Builder<'c> {
         residual: Option<TensorId>,
     ) -> Result<TensorId, Error> {
         let inputs = self.channels(&[input]);
+        let op = Op::Conv(Conv {
+            projection,
+            residual,
+            ..self.whole_conv(path, inputs, shape)?
+        });
+        self.node(path, op, &[input], TensorKind::Stream, shape.outputs)
+    }
+
+    /// A convolution of so many channels, with its parameters, to which nothing is added.
+    pub(super) fn whole_conv(
+        &mut self,
+        path: &str,
+        inputs: usize,
+        shape: &ConvShape,
+    ) -> Result<Conv, Error> {
         let ConvShape {
             outputs,
             kernel,
@@ -161,14 +191,13 @@ impl<'c> Builder<'c> {
             phases,
             stride,
             padding,
-            projection,
-            residual,
+            projection: None,
+            residual: None,
         };
         let kernel = conv.float_kernel();
         self.parameter(&weight, &[outputs, inputs, kernel, kernel])?;
         self.parameter(&bias, &[outputs])?;
-        let op = Op::Conv(conv);
-        self.node(path, op, &[input], TensorKind::Stream, outputs)
+        Ok(conv)
     }
 
     /// A linear layer at every pixel.

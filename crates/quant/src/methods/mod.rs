@@ -350,6 +350,7 @@ mod tests {
             eps: 1e-5,
             weight: String::new(),
             bias: String::new(),
+            channels: 0..1,
             silu: false,
             scale_shift: None,
             resample: None,
