@@ -46,7 +46,7 @@ pub(crate) fn operation(
         Work::Attention(attention) => Op::Attention(make.attention(attention)),
         Work::Sample(sample) => Op::Sample(make.sample(sample, layer.image, noise)),
         Work::Store(transfer) => {
-            let [address, words, ddr] = make.transfer(transfer, part);
+            let [address, words, ddr] = make.transfer(&layer.work, transfer, part);
             let space = Space::Stream as u32;
             Op::Store(Store {
                 space,
@@ -56,7 +56,7 @@ pub(crate) fn operation(
             })
         }
         Work::Load(transfer) => {
-            let [address, words, ddr] = make.transfer(transfer, part);
+            let [address, words, ddr] = make.transfer(&layer.work, transfer, part);
             Op::Load(Load {
                 space: Space::Stream as u32,
                 per_step: 0,
@@ -88,13 +88,36 @@ pub(crate) fn operation(
     }
 }
 
-/// Descriptors of a transfer of a stream: one for each block of channels, where a part of each is moved.
-pub(crate) fn transfer_parts(layers: &Layers, target: &Target, transfer: &Transfer) -> usize {
+/// Bytes that one descriptor stores of a stream that waits in DDR: loads behind it retire behind it, and the write port takes
+/// 16 bytes a cycle.
+const STORE_BYTES: usize = 1 << 16;
+
+/// Blocks of channels that a descriptor of a transfer of a stream moves: all, of a large one that is stored a few; one, where
+/// some rows of each are moved.
+pub(crate) fn transfer_blocks(layers: &Layers, target: &Target, work: &Work) -> usize {
+    let (Work::Load(transfer) | Work::Store(transfer)) = work else {
+        return 1;
+    };
     let band = layers.streams[&transfer.stream];
-    if band.pixels() == home_pitch(layers, target, transfer.home) {
+    if band.pixels() != home_pitch(layers, target, transfer.home) {
         return 1;
     }
-    band.channels.div_ceil(target.shape.outputs)
+    let all = band.channels.div_ceil(target.shape.outputs);
+    match work {
+        Work::Store(_) => (STORE_BYTES / (band.bytes(target.shape) / all)).clamp(1, all),
+        _ => all,
+    }
+}
+
+/// Descriptors of a transfer of a stream.
+pub(crate) fn transfer_parts(layers: &Layers, target: &Target, work: &Work) -> usize {
+    let (Work::Load(transfer) | Work::Store(transfer)) = work else {
+        return 1;
+    };
+    let all = layers.streams[&transfer.stream]
+        .channels
+        .div_ceil(target.shape.outputs);
+    all.div_ceil(transfer_blocks(layers, target, work))
 }
 
 /// Stream words from one block of channels to the next in DDR: each begins at a multiple of 64 bytes.
@@ -116,18 +139,16 @@ impl Make<'_> {
     }
 
     /// Address, words and place in DDR, in units of 64 bytes, of part `part` of a transfer.
-    fn transfer(&self, transfer: &Transfer, part: usize) -> [u32; 3] {
+    fn transfer(&self, work: &Work, transfer: &Transfer, part: usize) -> [u32; 3] {
         let shape = self.target.shape;
         let band = self.layers.streams[&transfer.stream];
-        let whole = transfer_parts(self.layers, self.target, transfer) == 1;
-        let words = if whole {
-            band.words(shape)
-        } else {
-            band.pixels()
-        };
-        let at = self.place(Value::Stream(transfer.stream)) as usize + part * band.pixels();
+        let blocks = transfer_blocks(self.layers, self.target, work);
+        let first = part * blocks;
+        let last = (first + blocks).min(band.channels.div_ceil(shape.outputs));
+        let words = (last - first) * band.pixels();
+        let at = self.place(Value::Stream(transfer.stream)) as usize + first * band.pixels();
         let pitch = home_pitch(self.layers, self.target, transfer.home);
-        let home = self.layers.homes[&transfer.home] + part * pitch + transfer.row * band.size[1];
+        let home = self.layers.homes[&transfer.home] + first * pitch + transfer.row * band.size[1];
         let ddr = (self.at.homes + home * 2 * shape.outputs) / ALIGNMENT;
         [at as u32, words as u32, ddr as u32]
     }

@@ -5,14 +5,16 @@
 //! pixels. Weights and parameters are loaded as early as their memories have room ([`crate::ring`]), over
 //! the end of a pass too. Weights that fit the memory all together are loaded once, in the preamble.
 
+use std::collections::VecDeque;
+
 use diffuser_isa::generated::{Load, Store};
 use diffuser_isa::{Op, Space};
 use diffuser_model::quantised::NodeParams;
 
 use crate::allocate::Places;
 use crate::error::CompileError;
-use crate::layer::{Layers, Work};
-use crate::operations::{Addresses, operation, transfer_parts};
+use crate::layer::{Layers, Value, Work};
+use crate::operations::{Addresses, home_pitch, operation, transfer_parts};
 use crate::prefetch::{Loads, Prefetch, param_loads, weight_loads};
 use crate::records::{ALIGNMENT, RecordLayout};
 use crate::target::{Memory, Target};
@@ -90,7 +92,7 @@ pub fn schedule(
     target: &Target,
     flags: Flags,
 ) -> Result<Schedule, CompileError> {
-    let commands = commands(layers, target);
+    let commands = commands(layers, places, target);
     let words = layers.images * layers.state_pitch();
     let (mut data, layout) = data_layout(words, layers.state_in_ddr);
     let homes = data.len();
@@ -232,28 +234,74 @@ fn data_layout(pixels: usize, in_place: bool) -> (Vec<u8>, DataLayout) {
 }
 
 /// Descriptors of a pass in order. Images that follow one another in a convolution take turns part by part: each
-/// part's weights serve all of them and are done with.
-fn commands(layers: &Layers, target: &Target) -> Vec<Command> {
+/// part's weights serve all of them and are done with. Parts of a stream that is stored stand behind one convolution's
+/// descriptor each, so that weights come between them.
+fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
     let list = &layers.list;
     let parts = |layer: usize| match &list[layer].work {
         Work::Conv(conv) => conv.parts.len(),
         Work::Norm(norm) => norm.parts.len(),
-        Work::Load(transfer) | Work::Store(transfer) => transfer_parts(layers, target, transfer),
-        _ => 1,
+        work => transfer_parts(layers, target, work),
     };
+    let is_conv = |i: usize| matches!(list[i].work, Work::Conv(_));
     let same = |a: usize, b: usize| {
-        let convs = [a, b].map(|i| matches!(list[i].work, Work::Conv(_)));
-        convs == [true; 2] && list[a].node == list[b].node && list[a].image != list[b].image
+        [a, b].map(is_conv) == [true; 2]
+            && list[a].node == list[b].node
+            && list[a].image != list[b].image
     };
     let mut commands = Vec::new();
+    // parts of stores that are not there yet
+    let mut left: VecDeque<Command> = VecDeque::new();
     let mut first = 0;
     while first < list.len() {
         let behind = (first + 1..list.len()).find(|&i| !same(first, i));
         let run = first..behind.unwrap_or(list.len());
-        for part in 0..parts(first) {
-            commands.extend(run.clone().map(|layer| Command { layer, part }));
+        if left.iter().any(|c| {
+            run.clone()
+                .any(|i| ends(layers, places, target, c.layer, i))
+        }) {
+            commands.extend(left.drain(..));
+        }
+        let parts = parts(first);
+        if is_spilled(layers, target, &list[first].work) {
+            left.extend((0..parts).map(|part| Command { layer: first, part }));
+            commands.extend(left.pop_front());
+        } else {
+            for part in 0..parts {
+                for layer in run.clone() {
+                    commands.push(Command { layer, part });
+                    if is_conv(layer) {
+                        commands.extend(left.pop_front());
+                    }
+                }
+            }
         }
         first = run.end;
     }
+    commands.extend(left);
     commands
+}
+
+/// Whether a whole stream is stored.
+fn is_spilled(layers: &Layers, target: &Target, work: &Work) -> bool {
+    matches!(work, Work::Store(t)
+        if layers.streams[&t.stream].pixels() == home_pitch(layers, target, t.home))
+}
+
+/// Whether a store must stand in front of a layer: it writes where the stream lies, or reads it from DDR.
+fn ends(layers: &Layers, places: &Places, target: &Target, store: usize, layer: usize) -> bool {
+    let Work::Store(transfer) = &layers.list[store].work else {
+        return false;
+    };
+    let span = |value: Value| {
+        let first = places.of(value);
+        first..first + layers.size(value, target.shape)
+    };
+    let own = span(Value::Stream(transfer.stream));
+    let layer = &layers.list[layer];
+    matches!(&layer.work, Work::Load(t) | Work::Store(t) if t.home == transfer.home)
+        || layer.writes().into_iter().any(|value| {
+            let other = span(value);
+            value.memory() == Memory::Stream && own.start < other.end && other.start < own.end
+        })
 }

@@ -1,4 +1,4 @@
-//! Shortcuts whose operands have two planes are convolved in bands of rows, which `prep` makes ahead of the array.
+//! Shortcuts are convolved in bands of rows, which `prep` makes ahead of the array.
 
 mod common;
 
@@ -26,15 +26,21 @@ fn bands(compiled: &Compiled, name: &str) -> Vec<(u32, u32, u32)> {
 }
 
 #[test]
-fn those_of_two_planes_go_in_bands() {
+fn operands_of_more_than_a_quarter_go_in_bands() {
+    // 16 x 8 pixels of 24 channels take 96 rows a plane, of 16 channels 64: bands of a quarter at most
+    for (planes, operand) in [(1, 192), (2, 384)] {
+        check_bands(planes == 2, operand);
+    }
+}
+
+fn check_bands(shortcuts: bool, operand: usize) {
     let kind = Kind {
-        shortcuts: true,
+        shortcuts,
         ..Kind::default()
     };
     let model = random_model_of(BLOCKS, 51, kind);
-    // 16 x 8 pixels of 24 channels in two planes take 192 rows, of 16 channels 128: bands of 96 at most
     let target = Target {
-        operand: 384,
+        operand,
         ..Target::SMALL
     };
     let [hidden, skip] =

@@ -10,7 +10,7 @@ use crate::layer::{ConvWork, Dest, Layer, OperandForm, PrepKind, PrepWork, Value
 /// Bands of a layer that live at once take this part of the operand memory: one is read, one is made.
 const OPERAND_PARTS: usize = 2;
 
-/// Operands of two planes that a 1x1 convolution reads alone are made in bands of at most this part of the operand
+/// Operands without a norm that a 1x1 convolution reads alone are made in bands of at most this part of the operand
 /// memory, even where there is room for the whole: see [`Cutter::is_paced`].
 const PACED_PARTS: usize = 4;
 
@@ -40,14 +40,14 @@ impl Cutter<'_> {
             || self.banding.finer.contains_key(&layer.place)
     }
 
-    /// Whether a convolution is a row of bands because `prep` is slow: it makes an operand of two planes in the time in which
-    /// a 1x1 convolution of as many channels multiplies it. In bands, the first is made while the array still works on
+    /// Whether a convolution is a row of bands because `prep` is slow: it makes an operand in the time in which a 1x1 convolution
+    /// to four tiles of channels multiplies it. In bands, the first is made while the array still works on
     /// something else, and each of the others while it multiplies the one before.
     pub(super) fn is_paced(&self, list: &[Layer], conv: &ConvWork, prep: &PrepWork) -> bool {
         let operand = &self.layers.operands[&conv.input];
         let reads = |l: &&Layer| l.reads().contains(&Value::Operand(conv.input));
         prep.output == conv.input
-            && prep.kind == PrepKind::StreamPlanes
+            && matches!(prep.kind, PrepKind::Single | PrepKind::StreamPlanes)
             && prep.resample.is_none()
             && (conv.kernel, conv.stride, conv.dest) == (1, 1, Dest::Stream)
             && operand.rows(self.target.shape) > self.target.operand / PACED_PARTS
