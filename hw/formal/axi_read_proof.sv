@@ -1,51 +1,38 @@
-// The AXI4 read master of `dma`, dma_requests with one dma_read_port, between a slave and a client that do what the protocol allows.
+// The AXI4 read port of `dma`, dma_read_port, between a slave and a client that do what the protocol allows, for bursts of 1 to 16 beats.
 //
-// Of the transfers asked for, the bursts are exactly those bytes, in order, of 16 beats at most, none over 256 aligned bytes (so none over 4 KB);
-// an address stays until it is taken; every beat that comes is in the lines, in order, once; `idle` is exactly "nothing on the bus";
-// stopped, nothing more is asked for, and afterwards nothing old comes out.
+// A burst's address and length stay until they are taken, and are those asked for; every beat that comes leaves in a line, once, in order, with the burst's end and
+// any error in its line; there is always a place for a line; `idle` is exactly "nothing on the bus"; stopped, nothing more is asked for, and afterwards
+// nothing old comes out.
+//
+// Of the beats one, any, is followed. All bits of a beat are one here. The slave ends bursts after numbers of lines that add up to what was asked for, one at least
+// each: more than a slave that keeps to the protocol does.
 module axi_read_proof
   import control_pkg::*;
   import dma_pkg::*;
 #(
-  parameter int unsigned Lines = 8,
-  parameter bit Short = 1'b0  // transfers of a few beats: more of them in as many cycles
+  parameter int unsigned Lines = 8  // a power of two
 ) (
   input logic clk_i,
   input logic rst_ni,
   input logic stop_i,
-  input logic job_i,
-  input logic [8:0] address_i,
+  input logic req_i,
+  input logic [BeatAddrWidth-1:0] address_i,
   input logic [4:0] beats_i,
   input logic line_ready_i,
   input logic arready_i,
-  input logic answer_i
+  input logic answer_i,
+  input logic [2:0] lines_i,  // of the burst that begins to come
+  input logic end_i,
+  input logic data_i,
+  input logic failed_i,
+  input logic watch_i  // the beat that comes is the one to be followed
 );
 
-  logic req_valid, req_ready, line_valid, line_last, line_error, idle, beat;
-  logic [BeatAddrWidth-1:0] req_address;
-  logic [4:0] req_beats;
+  logic req_ready, line_valid, line_last, line_error, idle, beat;
   logic [LineBits-1:0] line;
   logic arvalid, rready, rvalid, rlast;
   logic [BusAddrWidth-1:0] araddr;
   logic [7:0] arlen;
-  logic [BeatBits-1:0] rdata;
-  logic job;
-
-  dma_requests #(
-    .ReadPorts(1),
-    .Depth(2)
-  ) u_requests (
-    .clk_i,
-    .rst_ni,
-    .stop_i,
-    .valid_i(job),
-    .address_i(BeatAddrWidth'(address_i)),
-    .beats_i(BeatsWidth'(beats_i)),
-    .req_valid_o(req_valid),
-    .req_ready_i(req_ready),
-    .req_address_o(req_address),
-    .req_beats_o(req_beats)
-  );
 
   dma_read_port #(
     .Lines(Lines)
@@ -53,10 +40,10 @@ module axi_read_proof
     .clk_i,
     .rst_ni,
     .stop_i,
-    .req_valid_i(req_valid),
+    .req_valid_i(req_i),
     .req_ready_o(req_ready),
-    .req_address_i(req_address),
-    .req_beats_i(req_beats),
+    .req_address_i(address_i),
+    .req_beats_i(beats_i),
     .line_valid_o(line_valid),
     .line_ready_i,
     .line_o(line),
@@ -70,40 +57,52 @@ module axi_read_proof
     .m_axi_arlen_o(arlen),
     .m_axi_rvalid_i(rvalid),
     .m_axi_rready_o(rready),
-    .m_axi_rdata_i(rdata),
-    .m_axi_rresp_i(2'b00),
+    .m_axi_rdata_i({BeatBits{data_i}}),
+    .m_axi_rresp_i({failed_i, 1'b0}),
     .m_axi_rlast_i(rlast)
   );
 
-  // ---- transfers that are not cut to their end; two at most, [0] first
+  localparam int unsigned Width = $clog2(Lines + 1);
+  localparam int unsigned Index = $clog2(Lines);
 
-  logic [1:0][8:0] job_address_q;
-  logic [1:0][5:0] job_left_q;
-  logic [1:0] jobs_q;
-  logic asked;
-  assign job = job_i && jobs_q < 2'd2 && !stop_i;
-  assign asked = req_valid && req_ready;
-
-  // ---- bursts: asked for, address taken, answered, taken out as lines
-
-  logic [7:0][4:0] length_q;
-  logic [7:0][8:0] start_q;
-  logic [2:0] asked_q, addressed_q, answered_q, out_q;
-  logic [4:0] beat_q, out_beat_q;  // of the burst that is answered, that comes out
-  logic [6:0] data_q, out_data_q;  // each beat holds its number
-  logic [4:0] out_rest;
-  logic pop;
-
-  assign rvalid = answer_i && answered_q != addressed_q;
-  assign rlast = beat_q + 5'd1 == length_q[answered_q];
-  assign rdata = BeatBits'(data_q);
+  // ---- the slave: bursts asked for and not ended, lines that they still bring, of those the burst's that comes
+  logic asked, pop;
+  logic [Width-1:0] bursts_q, promised_q;
+  logic pending_q;  // an address was not taken
+  logic coming_q;
+  logic [2:0] rest_q, rest;
+  logic [1:0] part_q;
+  logic line_end, burst_end;
+  assign asked = req_i && req_ready;
   assign pop = line_valid && line_ready_i;
-  assign out_rest = length_q[out_q] - out_beat_q;
+  assign rvalid = answer_i && bursts_q != Width'(pending_q);
+  assign rest = coming_q ? rest_q : lines_i;
+  assign rlast = rest == 3'd1 && (part_q == 2'd3 || end_i);
+  assign burst_end = rvalid && rlast;
+  assign line_end = rvalid && (rlast || part_q == 2'd3);
+
+  // ---- the burst asked for last
+  logic [BeatAddrWidth-1:0] address_q;
+  logic [4:0] beats_q;
+
+  // ---- lines that came whole and were not taken; the beat that is followed
+  logic [Width-1:0] lines_q;
+  logic error, error_q;  // of the line that comes
+  logic watched_q, follow_q, whole_q, data_q, last_q, line_error_q;
+  logic [Width-1:0] ahead_q;
+  logic [1:0] place_q;
+  assign error = failed_i || (error_q && part_q != '0);
 
   logic begun_q = 1'b0;
-  logic reset_q, stop_q, at_rest_q, ever_stopped_q, arvalid_q, arready_q, rvalid_q;
+  logic reset_q, stop_q, at_rest_q, arvalid_q, arready_q, rvalid_q;
   logic [BusAddrWidth-1:0] araddr_q;
   logic [7:0] arlen_q;
+
+  logic [Width-1:0] held, behind;
+  logic [LineBits+1:0] entry;
+  assign held = u_port.u_lines.count_q;
+  assign behind = held + Width'(u_port.full_q);
+  assign entry = u_port.u_lines.mem_q[Index'(u_port.u_lines.head_q + Index'(ahead_q))];
 
   always_ff @(posedge clk_i) begin
     begun_q <= 1'b1;
@@ -113,91 +112,99 @@ module axi_read_proof
 
     if (!begun_q) begin
       assume (!rst_ni && !stop_i);
-      jobs_q <= '0;
-      ever_stopped_q <= 1'b0;
-      {asked_q, addressed_q, answered_q, out_q} <= '0;
-      {beat_q, out_beat_q, data_q, out_data_q} <= '0;
+      {bursts_q, promised_q, pending_q, coming_q, part_q} <= '0;
+      {lines_q, watched_q, follow_q} <= '0;
     end else begin
       assume (rst_ni);
-      assume (beats_i != '0 && beats_i <= (Short ? 5'd3 : 5'd20));
-      assume (address_i < 9'h1e0);  // no wrap in the counts here
+      assume (beats_i != '0 && beats_i <= 5'd16);
       // dma_unit holds `stop` until the bus has come to rest
       if (stop_q) assume (stop_i || at_rest_q);
-      if (reset_q) assume (!stop_i && !job_i);
-
-      // transfers
-      if (stop_i) jobs_q <= '0;
-      else begin
-        logic [1:0] behind;
-        behind = jobs_q;
-        if (asked) begin
-          assert (jobs_q != '0);
-          assert (req_address == BeatAddrWidth'(job_address_q[0]));
-          assert (req_beats != '0 && 6'(req_beats) <= job_left_q[0]);
-          if (6'(req_beats) == job_left_q[0]) begin
-            job_address_q[0] <= job_address_q[1];
-            job_left_q[0] <= job_left_q[1];
-            behind = behind - 1'b1;
-          end else begin
-            job_address_q[0] <= job_address_q[0] + 9'(req_beats);
-            job_left_q[0] <= job_left_q[0] - 6'(req_beats);
-          end
-        end
-        if (job) begin
-          job_address_q[behind[0]] <= address_i;
-          job_left_q[behind[0]] <= 6'(beats_i);
-        end
-        jobs_q <= behind + 2'(job);
+      if (rvalid && !coming_q) begin
+        assume (lines_i != '0 && lines_i <= 3'd4 && Width'(lines_i) + bursts_q - 1'b1 <= promised_q);
+        if (bursts_q == Width'(1)) assume (Width'(lines_i) == promised_q);
       end
 
       // addresses
       if (asked) begin
         assert (!stop_i);
-        length_q[asked_q] <= req_beats;
-        start_q[asked_q] <= req_address[8:0];
-        asked_q <= asked_q + 1'b1;
+        address_q <= address_i;
+        beats_q <= beats_i;
       end
+      pending_q <= asked || (pending_q && !arready_i);
+      assert (arvalid == pending_q);
+      if (arvalid) assert (araddr == {address_q, 4'd0} && arlen == 8'(beats_q) - 8'd1);
       if (!reset_q && arvalid_q && !arready_q) assert (arvalid && araddr == araddr_q && arlen == arlen_q);
       if (stop_q && stop_i && (!arvalid_q || arready_q)) assert (!arvalid);
-      if (arvalid) begin
-        assert (addressed_q != asked_q);
-        assert (araddr == BusAddrWidth'({start_q[addressed_q], 4'd0}));
-        assert (arlen < 8'(MaxBeats) && 5'(arlen) + 5'd1 == length_q[addressed_q]);
-        assert (9'(araddr[7:4]) + 9'(arlen) < 9'd16);
-        if (arready_i) addressed_q <= addressed_q + 1'b1;
-      end
 
       // beats
       assert (rready);
       assert (beat == (rvalid_q && !reset_q));
+      assert (idle == (bursts_q == '0));
+      bursts_q <= bursts_q + Width'(asked) - Width'(burst_end);
+      promised_q <= promised_q + (asked ? Width'((beats_i + 5'd3) >> 2) : '0) - Width'(line_end);
       if (rvalid) begin
-        data_q <= data_q + 1'b1;
-        beat_q <= rlast ? '0 : beat_q + 1'b1;
-        if (rlast) answered_q <= answered_q + 1'b1;
+        part_q <= rlast ? '0 : part_q + 1'b1;
+        coming_q <= !rlast;
+        rest_q <= rest - 3'(line_end);
+        error_q <= error;
       end
-      assert (idle == (asked_q == answered_q));
 
       // lines
-      if (stop_i) ever_stopped_q <= 1'b1;
-`ifdef REACHED
-      assert (!(pop && line_last && ever_stopped_q));
-`endif
-      if (line_valid && !stop_i) begin
-        assert (out_q != asked_q);
-        for (int unsigned k = 0; k < LineBeats; k++) begin
-          if (5'(k) < out_rest) assert (line[k*BeatBits+:BeatBits] == BeatBits'(7'(out_data_q + 7'(k))));
+      if (line_valid && !stop_i) assert (lines_q != '0);
+      if (u_port.full_q && !stop_i) assert (!u_port.u_lines.full_q);
+      lines_q <= stop_i ? '0 : lines_q + Width'(line_end) - Width'(pop);
+      if (rvalid && watch_i && !watched_q && !stop_i) begin
+        {watched_q, follow_q} <= '1;
+        whole_q <= line_end;
+        ahead_q <= lines_q - Width'(pop);
+        place_q <= part_q;
+        data_q <= data_i;
+        last_q <= rlast;
+        line_error_q <= error;
+      end else if (follow_q) begin
+        if (!whole_q && line_end) begin
+          whole_q <= 1'b1;
+          last_q <= rlast;
         end
-        assert (line_last == (out_rest <= 5'(LineBeats)));
-        assert (!line_error);
+        if (!whole_q && rvalid) line_error_q <= error;
+        if (pop) begin
+          ahead_q <= ahead_q - 1'b1;
+          if (ahead_q == '0) follow_q <= 1'b0;
+        end
+        if (stop_i) follow_q <= 1'b0;
       end
-      if (stop_i) begin
-        out_q <= answered_q + 3'(rvalid && rlast);
-        out_beat_q <= '0;
-        out_data_q <= data_q + 7'(rvalid);
-      end else if (pop) begin
-        out_data_q <= out_data_q + 7'(line_last ? out_rest : 5'(LineBeats));
-        out_beat_q <= line_last ? '0 : out_beat_q + 5'(LineBeats);
-        if (line_last) out_q <= out_q + 1'b1;
+      if (follow_q && ahead_q == '0 && line_valid && !stop_i) begin
+        assert (whole_q && line_last == last_q && line_error == line_error_q);
+        assert (line[place_q*BeatBits+:BeatBits] == {BeatBits{data_q}});
+      end
+`ifdef REACHED
+      assert (!(pop && follow_q && ahead_q == '0 && line_last && line_error && place_q == 2'd2 && stop_q == 1'b0));
+`endif
+
+      // ---- what makes it inductive
+      assert (u_port.bursts_q == bursts_q && u_port.part_q == part_q && Width'(pending_q) <= bursts_q);
+      assert (coming_q || part_q == '0);
+      assert (promised_q <= Width'(Lines));
+      if (at_rest_q) assert (stop_q && bursts_q == '0);
+      if (coming_q) assert (bursts_q != Width'(pending_q) && rest_q != '0 && rest_q <= 3'd4);
+      assert (bursts_q <= promised_q && (bursts_q != '0 || promised_q == '0));
+      if (coming_q) begin
+        assert (Width'(rest_q) + bursts_q - 1'b1 <= promised_q);
+        if (bursts_q == Width'(1)) assert (Width'(rest_q) == promised_q);
+      end
+      if (part_q != '0) assert (u_port.error_q == error_q);
+      assert (held <= Width'(Lines) && u_port.u_lines.full_q == (held == Width'(Lines)) && u_port.u_lines.some_q == (held != '0));
+      assert (u_port.u_lines.tail_q == Index'(u_port.u_lines.head_q + Index'(held)));
+      if (stop_q) assert (held == '0 && !u_port.full_q && u_port.free_q == Width'(Lines) && lines_q == '0 && !follow_q);
+      else assert (lines_q == behind && 6'(u_port.free_q) + 6'(promised_q) + 6'(behind) == 6'(Lines));
+      if (follow_q) begin
+        assert (whole_q ? ahead_q < behind : ahead_q == behind && part_q > place_q);
+        if (ahead_q < held) begin
+          assert (entry[LineBits+:2] == {last_q, line_error_q} && entry[place_q*BeatBits+:BeatBits] == {BeatBits{data_q}});
+        end else begin
+          assert (u_port.line_q[place_q] == {BeatBits{data_q}} && u_port.error_q == line_error_q);
+          if (whole_q) assert (u_port.last_q == last_q);
+        end
       end
     end
   end
