@@ -90,6 +90,8 @@ macro_rules! core {
                         arlen: (self.m_axi_arlen_o() >> (8 * p)) as u8,
                         arsize: (sizes >> (3 * p) & 7) as u8,
                         arburst: self.m_axi_arburst_o() >> (2 * p) & 3,
+                        arcache: (self.m_axi_arcache_o() >> (4 * p) & 15) as u8,
+                        arprot: (self.m_axi_arprot_o() >> (3 * p) & 7) as u8,
                         rready: self.m_axi_rready_o() >> p & 1 == 1,
                     }
                 });
@@ -99,6 +101,8 @@ macro_rules! core {
                     arlen: self.m_axi_program_arlen_o(),
                     arsize: self.m_axi_program_arsize_o(),
                     arburst: self.m_axi_program_arburst_o(),
+                    arcache: self.m_axi_program_arcache_o(),
+                    arprot: self.m_axi_program_arprot_o(),
                     rready: self.m_axi_program_rready_o(),
                 };
                 Outputs {
@@ -119,6 +123,8 @@ macro_rules! core {
                         awlen: self.m_axi_awlen_o(),
                         awsize: self.m_axi_awsize_o(),
                         awburst: self.m_axi_awburst_o(),
+                        awcache: self.m_axi_awcache_o(),
+                        awprot: self.m_axi_awprot_o(),
                         wvalid: self.m_axi_wvalid_o(),
                         wdata: self.m_axi_wdata_o(),
                         wstrb: self.m_axi_wstrb_o(),

@@ -93,6 +93,8 @@ pub struct ReadRequest {
     pub arlen: u8,
     pub arsize: u8,
     pub arburst: u8,
+    pub arcache: u8,
+    pub arprot: u8,
     pub rready: bool,
 }
 
@@ -116,6 +118,8 @@ pub struct WriteRequest {
     pub awlen: u8,
     pub awsize: u8,
     pub awburst: u8,
+    pub awcache: u8,
+    pub awprot: u8,
     pub wvalid: bool,
     pub wdata: [u32; 4],
     pub wstrb: u16,
@@ -284,7 +288,8 @@ impl Ddr {
     /// # Panics
     ///
     /// On a violation of the protocol: a valid taken back or changed before it was accepted, a burst over 16 beats, over a boundary of 4 KB, of
-    /// another size than 16 bytes a beat, not incrementing, or not aligned to its beats; WLAST in the wrong place.
+    /// another size than 16 bytes a beat, not incrementing, or not aligned to its beats; an access that is anything but to normal memory, not cached,
+    /// unprivileged, secure data; WLAST in the wrong place.
     pub fn after_edge(&mut self, reads: &[ReadRequest], write: &WriteRequest) {
         assert_eq!(reads.len(), self.reads.len(), "one request a read port");
         let Self {
@@ -352,6 +357,16 @@ fn check_burst(what: &str, addr: u64, len: u8, size: u8, burst: u8) {
         last / PAGE,
         "{what} at {addr:#x}, {beats} beats: over a boundary of 4 KB"
     );
+}
+
+/// ARCACHE or AWCACHE of normal memory that is not cached, but may be buffered.
+const NORMAL: u8 = 0b0011;
+/// ARPROT or AWPROT of unprivileged, secure data.
+const DATA: u8 = 0;
+
+/// What kind of memory both kinds of bursts say they are for.
+fn check_kind(what: &str, cache: u8, prot: u8) {
+    assert_eq!((cache, prot), (NORMAL, DATA), "{what}: CACHE and PROT");
 }
 
 /// A channel's valid stays, and what it carries too, until it is accepted.

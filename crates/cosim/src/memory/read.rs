@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    BEAT, DdrConfig, ReadRequest, ReadResponse, Response, Store, check_burst, check_stable, hit,
+    BEAT, DdrConfig, ReadRequest, ReadResponse, Response, Store, check_burst, check_kind,
+    check_stable, hit,
 };
 use crate::bench::Random;
 
@@ -20,7 +21,7 @@ pub struct ReadSide {
     pub response: ReadResponse,
     pub bytes: u64,
     bursts: VecDeque<Burst>,
-    waiting: Option<(u64, u8, u8, u8)>,
+    waiting: Option<(u64, [u8; 5])>,
 }
 
 impl ReadSide {
@@ -39,9 +40,13 @@ impl ReadSide {
     ) {
         let address = (
             request.araddr,
-            request.arlen,
-            request.arsize,
-            request.arburst,
+            [
+                request.arlen,
+                request.arsize,
+                request.arburst,
+                request.arcache,
+                request.arprot,
+            ],
         );
         let now = request.arvalid.then_some(address);
         check_stable(
@@ -59,6 +64,7 @@ impl ReadSide {
                 request.arsize,
                 request.arburst,
             );
+            check_kind(&what, request.arcache, request.arprot);
             let ready = cycle + config.latency + random.below(config.jitter + 1);
             self.bursts.push_back(Burst {
                 addr: request.araddr,

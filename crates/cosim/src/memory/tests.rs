@@ -1,6 +1,6 @@
 //! The memory against masters of a few lines.
 
-use super::{BEAT, Ddr, DdrConfig, ReadRequest, Response, WriteRequest};
+use super::{BEAT, DATA, Ddr, DdrConfig, NORMAL, ReadRequest, Response, WriteRequest};
 
 fn config() -> DdrConfig {
     DdrConfig {
@@ -23,6 +23,8 @@ fn stream(config: DdrConfig, ports: usize, cycles: u64) -> u64 {
                 arlen: 15,
                 arsize: 4,
                 arburst: 1,
+                arcache: NORMAL,
+                arprot: DATA,
                 rready: true,
             })
             .collect();
@@ -93,6 +95,8 @@ fn write(ddr: &mut Ddr, addr: u64, data: &[[u32; 4]], strobe: u16) -> Response {
             awlen: data.len() as u8 - 1,
             awsize: 4,
             awburst: 1,
+            awcache: NORMAL,
+            awprot: DATA,
             wvalid: beat < data.len(),
             wdata: data.get(beat).copied().unwrap_or_default(),
             wstrb: strobe,
@@ -122,6 +126,8 @@ fn read(ddr: &mut Ddr, port: usize, addr: u64, beats: usize) -> Vec<([u32; 4], R
             arlen,
             arsize: 4,
             arburst: 1,
+            arcache: NORMAL,
+            arprot: DATA,
             rready: true,
         };
         address &= !response.arready;
@@ -213,10 +219,29 @@ fn an_address_stays_until_accepted() {
         arlen: 3,
         arsize: 4,
         arburst: 1,
+        arcache: NORMAL,
+        arprot: DATA,
         rready: false,
     };
     ddr.after_edge(&requests, &WriteRequest::default());
     requests[1].araddr = 128;
+    ddr.after_edge(&requests, &WriteRequest::default());
+}
+
+#[test]
+#[should_panic(expected = "CACHE and PROT")]
+fn memory_is_not_cached() {
+    let mut ddr = Ddr::new(config(), 0, 1 << 16);
+    let mut requests = vec![ReadRequest::default(); 4];
+    requests[2] = ReadRequest {
+        arvalid: true,
+        arsize: 4,
+        arburst: 1,
+        arcache: 0b0100,
+        ..ReadRequest::default()
+    };
+    // the first edge makes the port ready
+    ddr.after_edge(&requests, &WriteRequest::default());
     ddr.after_edge(&requests, &WriteRequest::default());
 }
 

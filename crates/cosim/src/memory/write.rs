@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    BEAT, DdrConfig, Response, Store, WriteRequest, WriteResponse, check_burst, check_stable, hit,
+    BEAT, DdrConfig, Response, Store, WriteRequest, WriteResponse, check_burst, check_kind,
+    check_stable, hit,
 };
 use crate::bench::Random;
 
@@ -23,7 +24,7 @@ pub struct WriteSide {
     /// Beats of the first of them.
     beats: Vec<(u64, [u32; 4], u16)>,
     done: VecDeque<Done>,
-    address_waiting: Option<(u64, u8, u8, u8)>,
+    address_waiting: Option<(u64, [u8; 5])>,
     data_waiting: Option<([u32; 4], u16, bool)>,
 }
 
@@ -44,9 +45,13 @@ impl WriteSide {
     ) -> bool {
         let address = (
             request.awaddr,
-            request.awlen,
-            request.awsize,
-            request.awburst,
+            [
+                request.awlen,
+                request.awsize,
+                request.awburst,
+                request.awcache,
+                request.awprot,
+            ],
         );
         let now = request.awvalid.then_some(address);
         check_stable("AW", self.address_waiting.as_ref(), now.as_ref());
@@ -65,6 +70,7 @@ impl WriteSide {
                 request.awsize,
                 request.awburst,
             );
+            check_kind("write", request.awcache, request.awprot);
             self.addresses
                 .push_back((request.awaddr, usize::from(request.awlen) + 1));
         }

@@ -58,6 +58,9 @@ struct UnitModel {
     ready: bool,
 }
 
+/// What the array is shown where its operand is finished.
+const ALL_GROUPS: u32 = (1 << 24) - 1;
+
 /// All of it.
 pub struct Bench {
     pub top: Control,
@@ -74,6 +77,8 @@ pub struct Bench {
     random: Random,
     progress: u32,
     chain: Option<u64>,
+    /// Cycles since the array took a descriptor of this program, none before.
+    array_since: Option<u64>,
     /// Largest number of groups that a chained `conv` was shown while its `prep` ran.
     pub chained_groups: u32,
 }
@@ -109,6 +114,7 @@ impl Bench {
             random: Random::new(seed),
             progress: 0,
             chain: None,
+            array_since: None,
             chained_groups: 0,
         };
         bench.top.set_rst_ni(false);
@@ -140,6 +146,7 @@ impl Bench {
     pub fn start(&mut self) {
         self.starts.clear();
         self.chain = None;
+        self.array_since = None;
         for unit in &mut self.units {
             (unit.taken, unit.retired) = (0, 0);
             assert!(unit.running.is_empty(), "a unit still works");
@@ -276,6 +283,8 @@ impl Bench {
             arlen: top.m_axi_arlen_o(),
             arsize: top.m_axi_arsize_o(),
             arburst: top.m_axi_arburst_o(),
+            arcache: top.m_axi_arcache_o(),
+            arprot: top.m_axi_arprot_o(),
             rready: top.m_axi_rready_o(),
         };
         let answer = LiteResponse {
@@ -303,9 +312,14 @@ impl Bench {
             .filter(|&wait| self.units[Unit::Prep as usize].retired < wait)
     }
 
-    /// The array is never shown groups that the `prep` it follows has not written.
+    /// The array is never shown groups that the `prep` it follows has not written; all of them where it follows none.
     fn check_chain(&mut self) {
         let shown = self.top.chain_groups_o();
+        self.array_since = self.array_since.map(|cycles| cycles + 1);
+        // in the cycle after it took one it is shown none
+        if self.chain.is_none() && self.array_since.is_some_and(|cycles| cycles > 2) {
+            assert_eq!(shown, ALL_GROUPS, "a descriptor that is not chained");
+        }
         let Some(wait) = self.chained().filter(|_| !self.top.flush_o()) else {
             return;
         };
@@ -349,6 +363,7 @@ impl Bench {
                 self.progress = 0;
             }
             if u == Unit::Array as usize {
+                self.array_since = Some(0);
                 // where the tests chain, the program has one pass and the count is that of the program
                 let common =
                     Descriptor::decode(&words).map_or_else(|_| Common::default(), |d| d.common);

@@ -32,13 +32,26 @@ pub fn network_on(
     target: &Target,
     images: usize,
 ) -> Result<(Compiled, Job), CompileError> {
+    let scheduler = SchedulerConfig::default();
+    network_by(model, &scheduler, (sampler, count), class, target, images)
+}
+
+/// The same, where the model was trained by another schedule, or predicts something else.
+pub fn network_by(
+    model: &QuantisedModel,
+    scheduler: &SchedulerConfig,
+    (sampler, count): (Sampler, u32),
+    class: Option<usize>,
+    target: &Target,
+    images: usize,
+) -> Result<(Compiled, Job), CompileError> {
     let options = SamplerOptions {
         sampler,
         steps: count,
         eta: 0.0,
         spacing: None,
     };
-    let plan = plan(&SchedulerConfig::default(), &options).expect("a plan");
+    let plan = plan(scheduler, &options).expect("a plan");
     let timesteps: Vec<u32> = plan.iter().map(|s| s.timestep).collect();
     let steps = model.prepare(&timesteps, class).expect("sound tables");
     let sampling: Vec<_> = plan

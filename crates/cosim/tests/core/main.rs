@@ -11,6 +11,8 @@ mod networks;
 mod noise;
 mod run;
 mod shapes;
+#[cfg(not(top_core_zu9eg))]
+mod together;
 
 // random networks are the compiler's
 #[allow(dead_code)]

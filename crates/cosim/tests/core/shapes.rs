@@ -6,9 +6,9 @@ use diffuser_compiler::Target;
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_isa::Op;
 use diffuser_model::rewrite::Rewrites;
-use diffuser_model::sampling::Sampler;
+use diffuser_model::sampling::{PredictionType, Sampler, SchedulerConfig};
 
-use crate::job::{network, network_on};
+use crate::job::{network, network_by, network_on};
 use crate::model::{Kind, random_model, random_model_of};
 use crate::networks::check_job;
 #[cfg(not(top_core_zu9eg))]
@@ -143,4 +143,22 @@ fn two_images_in_one_program() {
     let rtl = check_job(&compiled, &job, 2);
     let [first, second] = [0, 1].map(|image| &rtl.data[compiled.state_out(image)]);
     assert_ne!(first, second, "images of their own");
+}
+
+/// All coefficients of the samplers change from step to step: the network predicts the velocity, and steps look at the one before.
+#[test]
+fn five_steps_of_the_velocity() {
+    let config = r#"{"sample_size": 4, "block_out_channels": [8], "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"],
+        "norm_num_groups": 4, "add_attention": false}"#;
+    let scheduler = SchedulerConfig {
+        prediction_type: PredictionType::Velocity,
+        ..SchedulerConfig::default()
+    };
+    let model = random_model(config, 27, false);
+    for sampler in [Sampler::DpmSolver, Sampler::Ddim] {
+        let made = network_by(&model, &scheduler, (sampler, 5), None, &TARGET, 1);
+        let (compiled, job) = made.expect("it fits");
+        check_job(&compiled, &job, 4);
+    }
 }

@@ -191,6 +191,8 @@ macro_rules! dma_top {
                     arlen: field(&self.m_axi_arlen_o(), 8, p) as u8,
                     arsize: field(&self.m_axi_arsize_o(), 3, p) as u8,
                     arburst: field(&self.m_axi_arburst_o(), 2, p) as u8,
+                    arcache: field(&self.m_axi_arcache_o(), 4, p) as u8,
+                    arprot: field(&self.m_axi_arprot_o(), 3, p) as u8,
                     rready: field(&self.m_axi_rready_o(), 1, p) == 1,
                 };
                 Outputs {
@@ -205,6 +207,8 @@ macro_rules! dma_top {
                         awlen: self.m_axi_awlen_o(),
                         awsize: self.m_axi_awsize_o(),
                         awburst: self.m_axi_awburst_o(),
+                        awcache: self.m_axi_awcache_o(),
+                        awprot: self.m_axi_awprot_o(),
                         wvalid: self.m_axi_wvalid_o(),
                         wdata: self.m_axi_wdata_o(),
                         wstrb: self.m_axi_wstrb_o(),

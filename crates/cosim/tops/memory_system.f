@@ -1,0 +1,1 @@
+--flatten crates/cosim/tops/memories.vlt
