@@ -4,6 +4,7 @@
     python hw/mutation/campaign.py                  # builds what is missing, runs every fault that has no result yet, prints the table
     python hw/mutation/campaign.py --list           # the faults alone
     python hw/mutation/campaign.py --faults 3,17    # these again
+    python hw/mutation/campaign.py --survivors      # the faults that no test caught before
     python hw/mutation/campaign.py --page docs/verification.md   # writes the table into the page
 
 One build holds all faults (faults.py); each is run against the tests of its own block, then the others that see it, until one fails. A test gives up
@@ -17,7 +18,6 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -25,12 +25,16 @@ import tomllib
 
 import faults
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import cosim
+import page
+
 ROOT = faults.ROOT
 WORK = ROOT / "target/faults"
 JUDGED = pathlib.Path(__file__).resolve().parent / "survivors.toml"
 
 TOPS = ("affine_mem array_mac array_small attention_small attention_lane softmax_exp softmax_reciprocal control core_small dma_pixel dma_small dma_zu9eg "
-        "norm_unit prep_small prim_memory prim_memory_fixed prim_queues sample_normal sample_unit silu stream_mem").split()
+        "memory_system norm_unit prep_small prim_memory prim_memory_fixed prim_queues sample_normal sample_unit silu stream_mem").split()
 # tests of a block, the quick and near ones first
 CORE = ["core"]
 ARRAY = ["array_mac", "attention_lanes", "array_unit", "attention"]
@@ -44,7 +48,7 @@ TESTS = {
     "dma": DMA + CORE,
     "control": CONTROL + CORE,
     "prim": ["prim_queues", "prim_memory", "affine_mem", "stream_mem"] + DMA + CORE,
-    "top": ["stream_mem"] + CORE,
+    "top": ["stream_mem", "memory_system"] + CORE,
 }
 # A fault that stands still must end some time: evaluations of one model, several a cycle, far above what a test needs.
 EVALUATIONS = 4_000_000
@@ -52,24 +56,16 @@ EVALUATIONS = 4_000_000
 LONG = {"control_sequencer": 40_000_000}
 
 
-def build():
+def build(tops):
     """Test programs with all faults, by name."""
-    programs = WORK / "bin"
-    environment = {**os.environ, "DIFFUSER_RTL": str(WORK / "rtl"), "DIFFUSER_TOPS": ",".join(TOPS)}
-    command = ["cargo", "test", "-p", "diffuser-cosim", "--features", "verilator", "--no-run", "--message-format=json", "--locked", "--tests"]
-    made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    programs.mkdir(parents=True, exist_ok=True)
-    for line in made.stdout.splitlines():
-        message = json.loads(line)
-        if message.get("executable") and "test" in message["target"]["kind"]:
-            shutil.copy2(message["executable"], programs / message["target"]["name"])
+    cosim.build(WORK / "bin", DIFFUSER_RTL=str(WORK / "rtl"), DIFFUSER_TOPS=",".join(tops))
 
 
 def attempt(name, number):
     """The first test of a program that fails with this fault, or None, and seconds."""
     begin = time.monotonic()
     environment = {**os.environ, "DIFFUSER_FAULT": str(number), "DIFFUSER_EVALUATIONS": str(LONG.get(name, EVALUATIONS)), "RUST_BACKTRACE": "0"}
-    process = subprocess.Popen([WORK / "bin" / name, "--test-threads=1", "--skip", "the_shipped_model"], cwd=ROOT / "crates/cosim", env=environment, stdout=subprocess.PIPE,
+    process = subprocess.Popen(cosim.command(WORK / "bin" / name), cwd=ROOT / "crates/cosim", env=environment, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
     failed = last = None
     for line in process.stdout:
@@ -131,17 +127,20 @@ def table(chosen, results, seed):
         if results.get(str(number)) == "":
             what = fault.what.replace("|", "\\|")
             what = what if len(what) < 90 else what[:87] + "..."
-            why = judged.get(f"{fault.file}:{fault.kind}:{fault.what[:60]}", "not judged yet")
+            why = judged.get(fault.name, "not judged yet")
             lines.append(f"| {number} | `{fault.file}` {fault.line} | {fault.kind}: `{what}` | {why} |")
     return "\n".join(lines)
 
 
-def write_page(path, text):
-    page = pathlib.Path(path)
-    begin, end = "<!-- table: mutation -->\n", "<!-- end of table -->"
-    before, _, rest = page.read_text().partition(begin)
-    _, _, after = rest.partition(end)
-    page.write_text(before + begin + text + "\n" + end + after)
+def survivors_table(chosen, results):
+    """Markdown: what catches the faults of survivors.toml by now."""
+    judged = judgements()
+    lines = ["| where | what | caught by |", "| --- | --- | --- |"]
+    for number, fault in enumerate(chosen, 1):
+        result = results.get(str(number))
+        by = f"`{result.split()[0]}`" if result else f"no test: {judged[fault.name]}"
+        lines.append(f"| `{fault.file}` {fault.line} | {fault.kind}: `{fault.what.replace('|', chr(92) + '|')[:80]}` | {by if result is not None else f'not run: {judged[fault.name]}'} |")
+    return "\n".join(lines)
 
 
 def main():
@@ -151,21 +150,23 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--faults", help="numbers, by commas")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests at once")
-    parser.add_argument("--page", help="a file with `<!-- table: mutation -->`")
+    parser.add_argument("--survivors", action="store_true", help="in place of seeded faults, those of survivors.toml: does a test catch them now?")
+    parser.add_argument("--tops", default=",".join(TOPS), help="build these alone; what others would catch survives")
+    parser.add_argument("--page", help="a file with `<!-- table: mutation -->`, with --survivors `<!-- table: survivors -->`")
     arguments = parser.parse_args()
-    chosen = faults.pick(arguments.seed, arguments.count)
+    chosen = faults.named(judgements()) if arguments.survivors else faults.pick(arguments.seed, arguments.count)
     if arguments.list:
         for number, fault in enumerate(chosen, 1):
             print(f"{number:4} {fault.file}:{fault.line} {fault.kind}: {fault.what}")
         return
-    store = WORK / "results.json"
+    store = WORK / ("survivors.json" if arguments.survivors else "results.json")
     now = key(chosen, arguments.seed)
     kept = json.loads(store.read_text()) if store.exists() else {}
     results = kept.get("results", {}) if kept.get("key") == now else {}
     numbers = [int(n) for n in arguments.faults.split(",")] if arguments.faults else [n for n in range(1, len(chosen) + 1) if str(n) not in results]
     if numbers:
         faults.write(chosen, WORK / "rtl")
-        build()
+        build(arguments.tops.split(","))
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             if not results:
                 names = sorted({name for names in TESTS.values() for name in names})
@@ -180,10 +181,10 @@ def main():
                 store.write_text(json.dumps({"key": now, "results": results}))
                 fault = chosen[number - 1]
                 print(f"{number:4} {fault.file}:{fault.line} {fault.kind}: {results[str(number)] or 'SURVIVES'}", flush=True)
-    text = table(chosen, results, arguments.seed)
+    text = survivors_table(chosen, results) if arguments.survivors else table(chosen, results, arguments.seed)
     print(text)
     if arguments.page:
-        write_page(arguments.page, text)
+        page.write(arguments.page, "survivors" if arguments.survivors else "mutation", text)
 
 
 if __name__ == "__main__":

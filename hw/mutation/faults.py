@@ -43,6 +43,11 @@ class Fault:
     def block(self):
         return self.file.split("/")[0]
 
+    @property
+    def name(self):
+        """As survivors.toml has it."""
+        return f"{self.file}:{self.kind}:{self.what[:60]}"
+
 
 class Places:
     """All places of one elaboration where a fault can stand."""
@@ -291,8 +296,8 @@ def overlaps(fault, taken):
     return any(b < end and begin < e or (b, e) == (begin, end) for b, e in taken)
 
 
-def pick(seed, total):
-    """`total` faults, no two overlapping; kinds in turn, the place by the seed."""
+def every():
+    """All faults that could stand in the RTL, in order."""
     everything = {}
     for top, parameters in TOPS:
         slang, compilation = elaborate(top, parameters)
@@ -300,10 +305,26 @@ def pick(seed, total):
         compilation.getRoot().visit(places.visit)
         for fault in places.candidates():
             everything.setdefault((fault.file, fault.kind, fault.edits), fault)
+    return [fault for _, fault in sorted(everything.items())]
+
+
+def named(names):
+    """All faults of these names, as many as do not overlap."""
+    chosen = []
+    for fault in every():
+        same = [edit for other in chosen if other.file == fault.file for edit in other.edits]
+        if fault.name in names and not overlaps(fault, [(begin, end) for begin, end, _ in same]):
+            chosen.append(fault)
+    return chosen
+
+
+def pick(seed, total):
+    """`total` faults, no two overlapping; kinds in turn, the place by the seed."""
+    everything = every()
     chance = random.Random(seed)
     chosen = []
     for block, count in shares(total).items():
-        pool = [fault for _, fault in sorted(everything.items()) if fault.block == block]
+        pool = [fault for fault in everything if fault.block == block]
         chance.shuffle(pool)
         taken, turn, some = {}, 0, 0
         while some < count:

@@ -46,7 +46,7 @@ fn a_loop_goes_through_its_body_once_a_step() {
 
 #[test]
 fn counters_go_through_zero() {
-    // 8 descriptors of `norm` in a pass, each waits for the one before it and the last of `sample`: 66,000 of them
+    // 8 descriptors of `norm` in a pass, each waits for the one before it: 66,000 of them, and as many of `dma` and `prep`
     let mut bench = Bench::new(3);
     bench.duration = 1;
     let mut program = vec![];
@@ -63,9 +63,18 @@ fn counters_go_through_zero() {
             };
             program.push(control_bench::words(common, op_of(Unit::Norm, i as u32)));
             program.push(control_bench::words(Common::default(), op_of(Unit::Dma, 2)));
+            program.push(control_bench::words(
+                Common::default(),
+                op_of(Unit::Prep, 1),
+            ));
         }
+        // it follows no `prep`, how many there ever were
+        program.push(control_bench::words(
+            Common::default(),
+            op_of(Unit::Array, 0),
+        ));
     }
-    program.push(back(16));
+    program.push(back(25));
     program.push(end());
     let steps = 8_300;
     bench.load(&program, steps);
