@@ -8,6 +8,9 @@ use diffuser_isa::Unit;
 /// Cycles from a grant to the unit's bit at the most (hw/README.md).
 const LATE: usize = 4;
 
+/// Asks for an address, or for nothing.
+type Ask = Box<dyn Fn(&mut MemorySystem, Option<usize>)>;
+
 /// A port of a client.
 struct Client {
     name: String,
@@ -15,8 +18,7 @@ struct Client {
     /// Words of the memory.
     depth: usize,
     writes: bool,
-    /// Asks for this address, or for nothing.
-    ask: Box<dyn Fn(&mut MemorySystem, Option<usize>)>,
+    ask: Ask,
     granted: Box<dyn Fn(&MemorySystem) -> bool>,
 }
 
