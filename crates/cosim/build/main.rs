@@ -1,7 +1,8 @@
 //! Builds the tops of `tops/` with Verilator and writes their Rust types (feature `verilator`).
 //!
 //! `DIFFUSER_TOPS=a,b` builds those tops alone (without it all but those whose file says `only by name`), `DIFFUSER_TRACE=1` builds them with waveforms,
-//! `DIFFUSER_VERILATOR` names another Verilator, `DIFFUSER_RTL` a folder to take for `hw/rtl`. A top that was built sets `cfg(top_NAME)` in this crate and its tests.
+//! `DIFFUSER_VERILATOR` names another Verilator, `DIFFUSER_RTL` a folder to take for `hw/rtl`. `DIFFUSER_COVERAGE` names a source of cover points to bind to
+//! the RTL: tops then count their lines and those points (`hw/coverage`). A top that was built sets `cfg(top_NAME)` in this crate and its tests.
 
 mod bindings;
 mod verilator;
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
         "DIFFUSER_TOPS",
         "DIFFUSER_TRACE",
         "DIFFUSER_RTL",
+        "DIFFUSER_COVERAGE",
         "DIFFUSER_VERILATOR",
         "CXX",
     ] {
@@ -57,14 +59,22 @@ fn main() -> Result<()> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let trace = env::var("DIFFUSER_TRACE").is_ok_and(|v| v != "0" && !v.is_empty());
+    let points = env::var_os("DIFFUSER_COVERAGE").map(|p| root.join(p));
+    if let Some(points) = &points {
+        println!("cargo::rerun-if-changed={}", points.display());
+    }
     let core = env::var_os("CARGO_FEATURE_CORE").map(|_| "core_small".to_owned());
     let wanted = env::var("DIFFUSER_TOPS").ok().or(core);
-    let verilator = Verilator::find(&root, &rtl, trace)?;
+    let verilator = Verilator::find(&root, &rtl, trace, points)?;
     let mut source = String::new();
     // beside the package's own folder, which differs between `cargo test` and `cargo clippy`
     let place = out.ancestors().nth(3).ok_or("OUT_DIR")?;
     let other = env::var_os("DIFFUSER_RTL").is_some();
-    let kinds = [(trace, "-trace"), (other, "-other")];
+    let kinds = [
+        (trace, "-trace"),
+        (other, "-other"),
+        (verilator.covers(), "-coverage"),
+    ];
     let kinds = kinds.iter().filter(|(is, _)| *is).map(|(_, name)| *name);
     let place = place.join(format!("verilated{}", kinds.collect::<String>()));
     for top in tops.iter().filter(|top| selected(wanted.as_deref(), top)) {

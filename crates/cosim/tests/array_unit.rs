@@ -338,6 +338,27 @@ macro_rules! bench {
                 }
             }
 
+            /// Every padding of every kernel and stride, whatever the sizes.
+            #[test]
+            fn paddings() {
+                let mut bench = Bench::new(77);
+                for (kernel, stride) in (0..3).flat_map(|kernel| [(kernel, 0), (kernel, 1)]) {
+                    for (pad_top, pad_left) in
+                        (0..4).flat_map(|top| (0..4).map(move |left| (top, left)))
+                    {
+                        let op = descriptor(&mut bench.random, &mut bench.m, 0, 0);
+                        let op = Conv {
+                            kernel,
+                            stride,
+                            pad_top,
+                            pad_left,
+                            ..op
+                        };
+                        bench.check(&[(op, false)]);
+                    }
+                }
+            }
+
             /// Descriptors that are given up retire soon, whenever that happens, and the next ones are right.
             #[test]
             fn flush() {

@@ -104,10 +104,10 @@ macro_rules! bench {
                         head_blocks,
                         pixels,
                         query: random.below(50) as u32,
-                        key: random.below(20) as u32,
+                        key: [0, random.below(20)][random.below(2) as usize] as u32,
                         value: 0,
                         dest: 0,
-                        param: random.below(100) as u32,
+                        param: [0, random.below(100)][random.below(2) as usize] as u32,
                     };
                     let keys = heads as u64
                         * ops::attention::key_tiles(&op, SHAPE)
@@ -266,6 +266,20 @@ macro_rules! bench {
                         let op = bench.descriptor(heads.min(room.max(1)), blocks, n, how);
                         bench.check(&op);
                     }
+                }
+            }
+
+            /// Few and many heads of few and many blocks, every number of pixels past a tile; the head's largest values.
+            #[test]
+            fn heads_and_blocks() {
+                let mut bench = Bench::new(8);
+                for (heads, blocks) in
+                    (1..4).flat_map(|heads| (1..4).map(move |blocks| (heads, blocks)))
+                {
+                    let n = SHAPE.outputs as u32 + 3 * heads + blocks;
+                    let op = bench.descriptor(heads, blocks, n, FILLS[blocks as usize % 3]);
+                    bench.m.param[op.param as usize] |= 65535 | 32767 << 24;
+                    bench.check(&op);
                 }
             }
 

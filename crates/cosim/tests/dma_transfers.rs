@@ -174,6 +174,10 @@ fn one_after_the_other<T: DmaTop>() {
             bench.check(&[store(space, 11 + i, 1 + 5 * i, 120 + i)]);
         }
     }
+    // where the data begin
+    for space in STORES {
+        bench.check(&[store(space, 0, 9, 0)]);
+    }
 }
 
 #[test]
@@ -200,6 +204,17 @@ fn steps<T: DmaTop>() {
             })
         };
         bench.check(&[op(0, 1), op(1, 2), op(2, 0), op(3, 2), op(4, 1)]);
+        for (i, space) in (0..).zip(LOADS) {
+            for per_step in [1, 2] {
+                bench.check(&[Op::Load(Load {
+                    space: space as u32,
+                    per_step,
+                    address: 5 + i,
+                    words: 3,
+                    ddr: 2,
+                })]);
+            }
+        }
     }
     // numbers that need all bits of the product: the base is far below
     bench.context.steps = 0xffff_fff0;

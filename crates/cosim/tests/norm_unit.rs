@@ -142,6 +142,14 @@ fn any_length(random: &mut Random, bits: u32) -> i64 {
     }
 }
 
+/// Any factor of a channel, often the lowest.
+fn factor(random: &mut Random) -> i32 {
+    match random.below(16) {
+        0 => i32::MIN,
+        _ => any_length(random, 32) as i32,
+    }
+}
+
 /// Sums that `pixels` values of magnitude `limit` at most can have.
 fn sums(random: &mut Random, pixels: u64, limit: i64) -> Sums {
     let most = pixels as i64 * limit;
@@ -211,8 +219,8 @@ fn problem(random: &mut Random, memories: &mut Memories, groups: u64, size: u64)
     memories.param[at..at + 2].copy_from_slice(&head.encode().unwrap());
     for c in 0..channels as usize {
         let channel = NormChannel {
-            gamma: any_length(random, 32) as i32,
-            beta: any_length(random, 32) as i32,
+            gamma: factor(random),
+            beta: factor(random),
         };
         memories.param[at + 2 + c] = channel.encode().unwrap()[0];
     }

@@ -62,10 +62,11 @@ pub fn memories(random: &mut Random, shape: Shape) -> Memories {
 fn parameters(random: &mut Random, m: &mut Memories, op: &Conv) {
     let head = ConvHead {
         zero_point: random.range(-127, 127) as i32,
-        residual_shift: match random.below(6) {
+        residual_shift: match random.below(7) {
             0 => random.range(-62, 62),
             1 => 0,
-            2 => random.range(-40, -10),
+            2 => [-62, 62][random.below(2) as usize],
+            3 => random.range(-40, -10),
             _ => random.range(-5, 5),
         } as i32,
     };
@@ -79,12 +80,14 @@ fn parameters(random: &mut Random, m: &mut Memories, op: &Conv) {
         let usual = (15 + spread).saturating_sub(bits).max(1);
         let mut channel = ConvChannel {
             bias: random.range(-(1 << spread), 1 << spread) as i32,
-            mantissa: random.range(32768, 65535) as u32,
+            mantissa: [65535, random.range(32768, 65535)][random.below(2) as usize] as u32,
             shift: usual,
         };
         match random.below(10) {
             0 => channel.shift = random.range(1, 62) as u32,
-            1 => channel.bias = random.bits() as i32,
+            1 => {
+                channel.bias = [i32::MIN, i32::MAX, random.bits() as i32][random.below(3) as usize]
+            }
             2 => (channel.mantissa, channel.shift) = (0, 0),
             3 if random.chance(64) => channel.mantissa = 0,
             4 if random.chance(64) => channel.shift = 0,
