@@ -359,6 +359,29 @@ macro_rules! bench {
                 }
             }
 
+            /// Sums are added, slowly, while the next descriptor waits for the operand that it follows.
+            #[test]
+            fn sums_beside_a_chain() {
+                let mut bench = Bench::new(78);
+                (bench.stall, bench.progress) = (200, 3);
+                let half = array_cases::halves(SHAPE).operand;
+                for _ in 0..8 {
+                    let first = descriptor(&mut bench.random, &mut bench.m, 0, 0);
+                    let first = Conv {
+                        sums: true,
+                        add_sums: true,
+                        ..first
+                    };
+                    let next = loop {
+                        let next = descriptor(&mut bench.random, &mut bench.m, 0, 64);
+                        if next.operand / half != first.operand / half {
+                            break next;
+                        }
+                    };
+                    bench.check(&[(first, false), (next, true)]);
+                }
+            }
+
             /// Descriptors that are given up retire soon, whenever that happens, and the next ones are right.
             #[test]
             fn flush() {

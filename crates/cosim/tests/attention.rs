@@ -278,6 +278,12 @@ macro_rules! bench {
                 {
                     let n = SHAPE.outputs as u32 + 3 * heads + blocks;
                     let op = bench.descriptor(heads, blocks, n, FILLS[blocks as usize % 3]);
+                    // V before K
+                    let op = Attention {
+                        key: 200,
+                        value: 0,
+                        ..op
+                    };
                     bench.m.param[op.param as usize] |= 65535 | 32767 << 24;
                     bench.check(&op);
                 }
