@@ -22,7 +22,7 @@ TABLES = {
     "ablations": (
         [
             "dynamic-step", "dynamic-step, residual 8", "dynamic-step, residual 15", "dynamic-step, nearest",
-            "dynamic-step, W4/8, 60 %", "dynamic-step, W4",
+            "dynamic-step, W4/8, 60 %", "dynamic-step, W4", "dynamic-step, W4, layers apart",
         ],
         5000,
     ),
@@ -49,6 +49,7 @@ def main() -> None:
     p.add_argument("--binary", default="target/release/diffuser")
     p.add_argument("--rows", nargs="+", choices=list(ROWS), metavar="ROW", help="the first is compared with the others")
     p.add_argument("--images", type=int)
+    p.add_argument("--threads", type=int, default=0)
     p.add_argument("--schedule", default="dpmsolver++:20")
     p.add_argument("--folder", type=Path, default=Path("runs/quantisation"))
     p.add_argument("--page", type=Path, default=Path("docs/quantisation.md"))
@@ -66,9 +67,9 @@ def main() -> None:
         command += ["--versus", str(files[row])]
     command += ["--scheduler", sampler, "--steps", steps, "--images", str(args.images), "--step-images", "0", "--seed", "1"]
     command += ["--journal", str(args.folder), "--json", str(report), "--reference", args.reference, "--quiet"]
-    for name in ("reference_filter", "extractor"):
+    for name in ("reference_filter", "extractor", "threads"):
         if getattr(args, name):
-            command += ["--" + name.replace("_", "-"), getattr(args, name)]
+            command += ["--" + name.replace("_", "-"), str(getattr(args, name))]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     found = json.loads(report.read_text())
 

@@ -40,6 +40,7 @@ ROWS = {
     "tfmq, residual 15": ["--method", "tfmq", "--residual", "15"],
     "dynamic-step, W4": ["--weights", "4"],
     "dynamic-step, W4/8, 60 %": ["--weights", "mixed", "--weight-budget", "60%"],
+    "dynamic-step, W4, layers apart": ["--weights", "4", "--rounding", "error-feedback"],
     "ptq4dm, W4": ["--method", "ptq4dm", "--weights", "4"],
 }
 

@@ -277,11 +277,11 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "NAME", value_parser = one_of(Sampler::ALL, Sampler::name))]
     pub scheduler: Option<Sampler>,
 
-    /// How weights become integers: each to the nearest; so that those rounded later make up for
-    /// the error of those before; or up or down as learnt (slow).
-    #[arg(long, value_name = "NAME", default_value_t = Rounding::default())]
-    #[arg(value_parser = one_of(Rounding::ALL, Rounding::name))]
-    pub rounding: Rounding,
+    /// How weights become integers: each to the nearest; so that those of a layer rounded later make up for
+    /// the error of those before; the same, and each layer for the layers before it; or up or down as
+    /// learnt (slow) [default: error-feedback of 8 bits, sequential of fewer]
+    #[arg(long, value_name = "NAME", value_parser = one_of(Rounding::ALL, Rounding::name))]
+    pub rounding: Option<Rounding>,
 
     /// Bits of the weights: 8, 4, or 4 in as many layers as the budget asks for. The first and the last
     /// convolution always have 8.

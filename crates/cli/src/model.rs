@@ -287,8 +287,8 @@ pub struct QuantiseSettings {
     pub images: u32,
     /// Seed of their noise.
     pub seed: u64,
-    /// How weights become integers.
-    pub rounding: Rounding,
+    /// How weights become integers; as is best for their width where `None`.
+    pub rounding: Option<Rounding>,
     /// How wide they are.
     pub weights: Weights,
     /// What the network is rewritten with.
@@ -319,7 +319,7 @@ impl Default for QuantiseSettings {
             steps: CALIBRATION_STEPS,
             images: CALIBRATION_IMAGES,
             seed: 0,
-            rounding: Rounding::default(),
+            rounding: None,
             weights: Weights::default(),
             rewrites: Rewrites::PHASES,
             threads: 0,
@@ -430,7 +430,7 @@ impl FloatModel {
                 .min(self.profile.scheduler.num_train_timesteps),
             images: settings.images,
             seed: settings.seed,
-            rounding: settings.rounding,
+            rounding: (settings.rounding).unwrap_or(settings.weights.best_rounding()),
             rewrites: settings.rewrites,
         };
         let quantised = thread_pool(settings.threads)?

@@ -170,6 +170,37 @@ fn quantising_is_repeatable() {
     assert!(file("many.safetensors") == file("model.safetensors"));
 }
 
+/// Layers make up for those before them where weights have 4 bits, and nowhere else unless asked to.
+#[test]
+fn rounding_follows_the_width_of_the_weights() {
+    let s = sandbox();
+    let file = |name: &str| fs::read(s.path(name)).unwrap();
+    let run = |name: &str, more: &str| {
+        let report = s.json(&format!(
+            "quantize pipeline -o {name} --steps 4 --images 3 --json {more}"
+        ));
+        report["provenance"]["rounding"].clone()
+    };
+    assert_eq!(run("eight", "--rounding error-feedback"), "error-feedback");
+    assert!(file("eight") == file("model.safetensors"), "the default");
+    assert_eq!(run("four", "--weights 4 --threads 1"), "sequential");
+    assert_eq!(
+        run("four.2", "--weights 4 --rounding sequential --threads 2"),
+        "sequential"
+    );
+    assert!(file("four") == file("four.2"), "whatever the threads");
+    assert_eq!(
+        run("apart", "--weights 4 --rounding error-feedback"),
+        "error-feedback"
+    );
+    assert!(file("apart") != file("four"));
+    assert_eq!(
+        run("mixed", "--weights mixed --weight-budget 70%"),
+        "sequential"
+    );
+    assert!(file("mixed").len() > file("four").len());
+}
+
 #[test]
 fn integers_stay_close_to_float() {
     let s = sandbox();

@@ -145,6 +145,12 @@ impl Phase {
         (2 * y + self.row) * 2 * width + 2 * x + self.column
     }
 
+    /// Which of [`Phase::ALL`] makes pixel `n` of the upsampled image, in raster order and of rows of `width` pixels.
+    #[must_use]
+    pub const fn of(n: usize, width: usize) -> usize {
+        n / width % 2 * 2 + n % width % 2
+    }
+
     /// Rows (or columns) of the 3x3 that tap 0 or 1 of the phase stands for, by the parity of its row (column).
     const fn merged(parity: usize, tap: usize) -> Range<usize> {
         match (parity, tap) {

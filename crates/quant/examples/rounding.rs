@@ -2,11 +2,11 @@
 //! the trajectory of the float network with its own.
 //!
 //! ```sh
-//! cargo run --release -p diffuser-quant --example rounding -- FOLDER [IMAGES [STEPS]]
+//! cargo run --release -p diffuser-quant --example rounding -- FOLDER [IMAGES [STEPS [BITS]]]
 //! ```
 //!
 //! Prints the relative error of the network's output at each of 20 DDIM steps, in per cent, for each
-//! rounding; IMAGES (32) and STEPS (50) calibrate.
+//! rounding; IMAGES (32) and STEPS (50) calibrate, weights have BITS (8, or 4).
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +22,7 @@ use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
 use diffuser_model::scale::scale_to_f64;
 use diffuser_model::weights::{Tensor, Weights};
 use diffuser_quant::methods::{self, Residual};
-use diffuser_quant::{CalibrationSettings, Rounding, calibrate, quantise};
+use diffuser_quant::{CalibrationSettings, Rounding, calibrate, quantise_weights};
 use diffuser_reference::FloatUnet;
 use rayon::prelude::*;
 
@@ -45,8 +45,13 @@ fn main() -> Result<()> {
         steps: number(2, 50)?,
         images: number(1, 32)?,
         seed: 0,
-        rounding: Rounding::ErrorFeedback,
+        // which needs all that the others need
+        rounding: Rounding::Sequential,
         rewrites: diffuser_model::rewrite::Rewrites::NONE,
+    };
+    let bits = match number(3, 8)? {
+        4 => diffuser_quant::Weights::Four,
+        _ => diffuser_quant::Weights::Eight,
     };
     let begun = Instant::now();
     let mut calibration = calibrate(&pipeline, &scheduler, settings, &|_, _| {})?;
@@ -58,11 +63,14 @@ fn main() -> Result<()> {
             calibration.inputs = None;
         }
         let begun = Instant::now();
-        let model = quantise(
+        let model = quantise_weights(
             &pipeline,
+            &scheduler,
             &calibration,
             method.as_ref(),
             Residual::default(),
+            bits,
+            &|_, _| {},
         )?;
         eprintln!("{rounding}: rounded in {:.1?}", begun.elapsed());
         let errors = output_errors(&pipeline, &rounded(&pipeline, &model)?, &scheduler)?;

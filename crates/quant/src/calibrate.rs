@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::quantise::QuantiseError;
 use crate::resume;
-use crate::rounding::{Inputs, Patches, Rounding};
+use crate::rounding::{self, Inputs, Patches, Rounding, State};
 use crate::statistics::Statistics;
 
 /// What calibration runs.
@@ -42,6 +42,8 @@ pub struct Calibration {
     pub statistics: Vec<Vec<Statistics>>,
     /// Moments of what convolutions read, over all time steps; `None` if the rounding needs none.
     pub inputs: Option<Inputs>,
+    /// What the network read in some of the evaluations; none if the rounding needs none.
+    pub states: Vec<State>,
 }
 
 struct Collector<'a> {
@@ -77,6 +79,11 @@ pub(crate) struct Trajectory {
 }
 
 impl Trajectory {
+    /// What the network reads.
+    fn sample(&self) -> Vec<f32> {
+        self.state.iter().map(|&x| x as f32).collect()
+    }
+
     /// Go step `i`, and return what the collector saw.
     fn advance(
         &mut self,
@@ -87,7 +94,7 @@ impl Trajectory {
     ) -> Result<(Vec<Statistics>, Option<Patches>), QuantiseError> {
         let graph = unet.graph();
         let embedding = unet.embedding(step.timestep.into(), self.class)?;
-        let sample: Vec<f32> = self.state.iter().map(|&x| x as f32).collect();
+        let sample = self.sample();
         let out = unet.evaluate(&sample, &embedding, &mut collector)?;
         if out.iter().any(|v| !v.is_finite()) {
             return Err(QuantiseError::NotFinite(
@@ -135,6 +142,9 @@ pub struct Calibrator {
     steps: Vec<SamplerStep>,
     pub(crate) images: Vec<Trajectory>,
     pub(crate) inputs: Option<Inputs>,
+    /// Number of evaluations whose states are kept, at most.
+    most_states: usize,
+    pub(crate) states: Vec<State>,
     /// What was seen at each step so far, in the sampler's order.
     pub(crate) rows: Vec<Vec<Statistics>>,
 }
@@ -172,14 +182,17 @@ impl Calibrator {
             .collect();
         let inputs = match settings.rounding {
             Rounding::Nearest => None,
-            Rounding::ErrorFeedback | Rounding::AdaRound => Some(Inputs::new(
-                graph,
-                settings.seed,
-                settings.images,
-                steps.len(),
-            )),
+            Rounding::ErrorFeedback | Rounding::Sequential | Rounding::AdaRound => Some(
+                Inputs::new(graph, settings.seed, settings.images, steps.len()),
+            ),
+        };
+        let most_states = match settings.rounding {
+            Rounding::Sequential => rounding::evaluations(&unet),
+            _ => 0,
         };
         Ok(Self {
+            most_states,
+            states: vec![],
             identity: resume::identity(pipeline, scheduler, settings),
             unet,
             settings,
@@ -201,6 +214,27 @@ impl Calibrator {
         self.unet.graph()
     }
 
+    /// The images whose states at step `i` are kept: evenly over steps and images.
+    pub(crate) fn kept(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
+        let (count, all) = (self.images.len(), self.images.len() * self.steps.len());
+        let kept = self.most_states.min(all);
+        let is_kept = move |&k: &usize| {
+            let n = i * count + k;
+            (n + 1) * kept / all > n * kept / all
+        };
+        // each step begins with another image
+        (0..count).filter(is_kept).map(move |k| (k + i) % count)
+    }
+
+    /// What the network read of image `k` at step `i`.
+    pub(crate) fn state(&self, i: usize, k: usize, values: Vec<f32>) -> State {
+        State {
+            timestep: self.steps[i].timestep,
+            class: self.images[k].class,
+            values,
+        }
+    }
+
     /// Go one time step; `false` when there was none left. `progress` gets evaluations done and in all.
     ///
     /// # Errors
@@ -219,6 +253,11 @@ impl Calibrator {
             let n = 1 + done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             progress(n, all);
         };
+        let states = self
+            .kept(i)
+            .map(|k| self.state(i, k, self.images[k].sample()));
+        let states: Vec<State> = states.collect();
+        self.states.extend(states);
         let mut seen: Vec<Vec<Statistics>> = Vec::with_capacity(self.images.len());
         let batch = (self.inputs.as_ref()).map_or(self.images.len(), Inputs::batch);
         for batch in self.images.chunks_mut(batch.max(1)) {
@@ -262,6 +301,7 @@ impl Calibrator {
             timesteps,
             statistics,
             inputs: self.inputs,
+            states: self.states,
         }
     }
 }

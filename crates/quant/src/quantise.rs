@@ -15,7 +15,7 @@ use diffuser_spec::{OPERAND_MAX, STATE_FRACTION_BITS, operand::PLANES_MAX};
 use crate::accumulator::Room;
 use crate::calibrate::Calibration;
 use crate::methods::{Method, Residual, Tables};
-use crate::rounding::{Part, Rounding};
+use crate::rounding::{Part, Rounding, Sequential};
 use crate::weights;
 
 /// Why a model cannot be quantised.
@@ -87,13 +87,42 @@ pub fn quantise_with(
     bits: &[WeightBits],
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<QuantisedModel, QuantiseError> {
+    let rounding = calibration.settings.rounding;
+    quantise_rounded(
+        pipeline,
+        calibration,
+        method,
+        residual,
+        bits,
+        rounding,
+        progress,
+    )
+}
+
+/// [`quantise_with`] another rounding than the calibration's settings name; the calibration has what it needs.
+pub(crate) fn quantise_rounded(
+    pipeline: &Pipeline,
+    calibration: &Calibration,
+    method: &dyn Method,
+    residual: Residual,
+    bits: &[WeightBits],
+    rounding: Rounding,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<QuantisedModel, QuantiseError> {
     let rewrites = calibration.settings.rewrites;
     let graph = build_graph_with(&pipeline.config, rewrites)?;
     assert_eq!(bits.len(), graph.nodes.len(), "one width a node");
     let Tables { intervals, tensors } = method.tables(&graph, calibration, residual);
-    let (w, rounding) = (&pipeline.weights, calibration.settings.rounding);
+    let w = &pipeline.weights;
     let all = graph.nodes.iter().map(weight_count).sum();
     let mut done = 0;
+    let mut sequential = match rounding {
+        Rounding::Sequential => {
+            let (states, seed) = (&calibration.states, calibration.settings.seed);
+            Some(Sequential::new(pipeline, rewrites, states, seed)?)
+        }
+        _ => None,
+    };
     let nodes = graph
         .nodes
         .iter()
@@ -101,6 +130,9 @@ pub fn quantise_with(
         .map(|(i, n)| {
             progress(done, all);
             done += weight_count(n);
+            if let Some(sequential) = &mut sequential {
+                return in_sequence(sequential, (&graph, i), w, &tensors, bits[i]);
+            }
             let parts = |phase| -> Option<Vec<&Part>> {
                 let inputs = calibration.inputs.as_ref()?;
                 Some(inputs.of_node(i, phase).collect())
@@ -144,7 +176,7 @@ pub fn quantise_with(
             steps: settings.steps,
             images: settings.images,
             seed: settings.seed,
-            rounding: settings.rounding.to_string(),
+            rounding: rounding.to_string(),
         },
         calibrated: calibration.timesteps.clone(),
         graph,
@@ -192,21 +224,14 @@ fn node<'a>(
             beta: weights::norm(&get(w, &n.bias).data[n.channels.clone()]),
         },
         Op::Conv(c) => {
-            let rows = output_rows(c, &c.weight_of(&get(w, &c.weight).data));
-            let bias = c.bias.as_ref().map(|b| get(w, b).data.as_slice());
+            let (rows, bias) = float_layer(c, w);
             let outputs = c.output_channels;
-            let room = Room {
-                largest: match tensors[node.inputs[0]] {
-                    TensorTable::Planes => PLANES_MAX,
-                    _ => 2 * OPERAND_MAX,
-                },
-                input_step: smallest_step(graph, tensors, node.inputs[0]),
-                projected: c.projection.is_some(),
-                bits,
-            };
+            let room = room(graph, node, c, tensors, bits);
             let with_inputs = match rounding {
                 Rounding::AdaRound => weights::convolution_with_adaround,
-                Rounding::ErrorFeedback | Rounding::Nearest => weights::convolution_with_feedback,
+                Rounding::ErrorFeedback | Rounding::Sequential | Rounding::Nearest => {
+                    weights::convolution_with_feedback
+                }
             };
             // each phase is a layer of its own, with its own inputs
             let phases = c
@@ -219,6 +244,54 @@ fn node<'a>(
             NodeParams::Conv(weights::joined(phases, bits))
         }
         Op::Quantise { .. } | Op::Attention(_) | Op::Resample(_) => NodeParams::None,
+    }
+}
+
+/// A node rounded behind those before it; the networks go past it.
+fn in_sequence(
+    networks: &mut Sequential,
+    (graph, index): (&Graph, usize),
+    w: &Weights,
+    tensors: &[TensorTable],
+    bits: WeightBits,
+) -> NodeParams {
+    let n = &graph.nodes[index];
+    let Op::Conv(c) = &n.op else {
+        networks.pass(index);
+        return node(graph, n, w, tensors, bits, &|_| None, Rounding::Sequential);
+    };
+    let (rows, bias) = float_layer(c, w);
+    let room = room(graph, n, c, tensors, bits);
+    let targets = networks.targets(index, &rows, bias).into_iter();
+    let rounded = targets.map(|target| weights::convolution_to_target(&target, &room));
+    let rounded = weights::joined(rounded, bits);
+    networks.replace(index, &rounded);
+    NodeParams::Conv(rounded)
+}
+
+/// Rows of a convolution (`ky x kx x in` each), and its bias.
+fn float_layer<'a>(conv: &Conv, w: &'a Weights) -> (Vec<f32>, Option<&'a [f32]>) {
+    let rows = output_rows(conv, &conv.weight_of(&get(w, &conv.weight).data));
+    let bias = conv.bias.as_ref().map(|b| get(w, b).data.as_slice());
+    (rows, bias)
+}
+
+/// What a convolution's weights and accumulators have to hold.
+fn room(
+    graph: &Graph,
+    node: &Node,
+    conv: &Conv,
+    tensors: &[TensorTable],
+    bits: WeightBits,
+) -> Room {
+    Room {
+        largest: match tensors[node.inputs[0]] {
+            TensorTable::Planes => PLANES_MAX,
+            _ => 2 * OPERAND_MAX,
+        },
+        input_step: smallest_step(graph, tensors, node.inputs[0]),
+        projected: conv.projection.is_some(),
+        bits,
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use diffuser_model::graph::Graph;
 use diffuser_model::import::Pipeline;
 use diffuser_model::sampling::SchedulerConfig;
 use safetensors::SafeTensors;
@@ -149,6 +150,8 @@ impl Calibrator {
             put(format!("row.{i}.extremes"), Array::Single(extremes));
             put(format!("row.{i}.bins"), Array::Single(bins));
         }
+        let states = self.states.iter().flat_map(|s| &s.values);
+        put("states".into(), Array::Single(states.copied().collect()));
         let parts = self.inputs.iter().flat_map(|inputs| inputs.parts());
         for (i, part) in parts.enumerate() {
             let (count, sums, products) = part.moments.raw();
@@ -248,6 +251,13 @@ impl Calibrator {
                 .collect();
             self.rows.push(row.ok_or(format!("row.{i}.bins"))?);
         }
+        let length = self.graph().tensors[Graph::INPUT].len();
+        let kept = (0..self.rows.len()).flat_map(|i| self.kept(i).map(move |k| (i, k)));
+        let kept: Vec<_> = kept.collect();
+        let values = stored.singles("states", Some(kept.len() * length))?;
+        let states = kept.into_iter().zip(values.chunks_exact(length));
+        let states = states.map(|((i, k), values)| self.state(i, k, values.to_vec()));
+        self.states = states.collect();
         let parts = self.inputs.iter_mut().flat_map(|inputs| inputs.parts_mut());
         for (i, part) in parts.enumerate() {
             let count = stored.counts(&format!("part.{i}.count"), 1)?[0];

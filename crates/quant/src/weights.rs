@@ -7,7 +7,7 @@ use diffuser_spec::embedding::FRACTION_BITS;
 use rayon::prelude::*;
 
 use crate::accumulator::Room;
-use crate::rounding::{self, Factor, LANES, Part};
+use crate::rounding::{self, Factor, LANES, Part, Target, TargetPart};
 
 /// Smallest step of a weight: keeps every multiplier in range, and is far below what matters.
 const SMALLEST_STEP: f64 = 1.0 / (1 << 24) as f64;
@@ -117,24 +117,22 @@ fn nearest(row: &[f32], least_step: f64, bits: WeightBits) -> (Vec<i8>, Scale) {
 }
 
 /// Some columns of a layer that are rounded together.
-struct Block<'a> {
+struct Block {
     columns: Vec<usize>,
     mean: Vec<f64>,
-    part: &'a Part,
 }
 
 /// The parts of a layer with rows of this depth, as columns of these.
-fn blocks<'a>(parts: &[&'a Part], depth: usize) -> Vec<Block<'a>> {
+fn blocks(parts: &[&Part], depth: usize) -> Vec<Block> {
     let inputs: usize = parts.iter().map(|p| p.channels.len()).sum();
     let columns = |part: &Part| {
         (0..depth)
             .filter(|c| part.channels.contains(&(c % inputs)))
             .collect()
     };
-    let block = |&part: &&'a Part| Block {
+    let block = |part: &&Part| Block {
         columns: columns(part),
         mean: part.moments.mean(),
-        part,
     };
     parts.iter().map(block).collect()
 }
@@ -143,7 +141,7 @@ fn blocks<'a>(parts: &[&'a Part], depth: usize) -> Vec<Block<'a>> {
 struct Channel<'a> {
     weights: &'a [f32],
     bias: f32,
-    blocks: &'a [Block<'a>],
+    blocks: &'a [Block],
     room: &'a Room,
 }
 
@@ -185,23 +183,47 @@ pub fn convolution_with_feedback(
     room: &Room,
     parts: &[&Part],
 ) -> ConvWeights {
-    let depth = weight.len() / outputs;
-    let blocks = blocks(parts, depth);
-    let factors: Vec<Factor> = blocks
+    let blocks = blocks(parts, weight.len() / outputs);
+    let none = vec![0.0; outputs];
+    let biases = biases.unwrap_or(&none);
+    let factors: Vec<Factor> = parts
         .par_iter()
-        .map(|b| Factor::new(b.part.moments.covariance(), b.columns.len()))
+        .map(|p| Factor::new(p.moments.covariance(), p.moments.size()))
         .collect();
-    let rows: Vec<_> = weight
-        .par_chunks_exact(depth)
-        .enumerate()
-        .map(|(c, row)| {
+    let factors: Vec<&Factor> = factors.iter().collect();
+    with_feedback(weight, biases, room, &blocks, &factors)
+}
+
+/// Round a convolution to a target, as [`convolution_with_feedback`] rounds it to its own weights.
+#[must_use]
+pub fn convolution_to_target(target: &Target, room: &Room) -> ConvWeights {
+    let block = |part: &TargetPart| Block {
+        columns: part.columns.clone(),
+        mean: part.mean.clone(),
+    };
+    let blocks: Vec<Block> = target.parts.iter().map(block).collect();
+    let factors: Vec<&Factor> = target.parts.iter().map(|p| &p.factor).collect();
+    with_feedback(&target.weights, &target.biases, room, &blocks, &factors)
+}
+
+/// Rows with biases (one each), by the factors of their blocks' covariances.
+fn with_feedback(
+    weight: &[f32],
+    biases: &[f32],
+    room: &Room,
+    blocks: &[Block],
+    factors: &[&Factor],
+) -> ConvWeights {
+    let rows: Vec<_> = (weight.par_chunks_exact(weight.len() / biases.len()))
+        .zip(biases)
+        .map(|(row, &b)| {
             let channel = Channel {
                 weights: row,
-                bias: biases.map_or(0.0, |b| b[c]),
-                blocks: &blocks,
+                bias: b,
+                blocks,
                 room,
             };
-            let (integers, s) = channel_with_feedback(&channel, &factors);
+            let (integers, s) = channel_with_feedback(&channel, factors);
             let b = channel.bias(&integers, scale_to_f64(s));
             (integers, s, bias(b as f32))
         })
@@ -211,7 +233,7 @@ pub fn convolution_with_feedback(
 
 /// Integers and step of one output channel with the least error of the output among those that fit the
 /// accumulator; those of [`nearest`], coarsened until they fit, if none are better.
-fn channel_with_feedback(channel: &Channel, factors: &[Factor]) -> (Vec<i8>, Scale) {
+fn channel_with_feedback(channel: &Channel, factors: &[&Factor]) -> (Vec<i8>, Scale) {
     let (row, blocks, bits) = (channel.weights, channel.blocks, channel.room.bits);
     let least_step = least_step(channel.bias, channel.room.input_step);
     let (integers, fine) = nearest(row, least_step, bits);
@@ -296,9 +318,9 @@ pub fn convolution_with_adaround(
     let mut learnt: Vec<Vec<i8>> = near.iter().map(|(q, _)| q.clone()).collect();
     // of rounding to nearest, and of what was learnt
     let mut errors = vec![[0.0; 2]; outputs];
-    for block in &blocks {
+    for (block, part) in blocks.iter().zip(parts) {
         let size = block.columns.len();
-        let mut covariance = block.part.moments.covariance();
+        let mut covariance = part.moments.covariance();
         rounding::damp(&mut covariance, size);
         let real: Vec<f32> = (channels.iter().zip(&near))
             .flat_map(|(channel, &(_, s))| {

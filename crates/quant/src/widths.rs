@@ -16,7 +16,8 @@ use rayon::prelude::*;
 
 use crate::calibrate::Calibration;
 use crate::methods::{Method, Residual};
-use crate::quantise::{QuantiseError, quantise_with};
+use crate::quantise::{QuantiseError, quantise_rounded};
+use crate::rounding::Rounding;
 
 /// Images whose trajectories are looked at.
 const IMAGES: u64 = 4;
@@ -37,6 +38,18 @@ pub enum Weights {
     Four,
     /// 4 bits in as many layers as a budget asks for.
     Mixed(Budget),
+}
+
+impl Weights {
+    /// The rounding that costs least. Of 8 bits the layers' losses are too small for later layers to make up for
+    /// them.
+    #[must_use]
+    pub const fn best_rounding(self) -> Rounding {
+        match self {
+            Self::Eight => Rounding::ErrorFeedback,
+            Self::Four | Self::Mixed(_) => Rounding::Sequential,
+        }
+    }
 }
 
 /// Most bytes of a model's convolution weights, packed.
@@ -81,10 +94,10 @@ fn bytes(graph: &Graph, node: usize, bits: WeightBits) -> u64 {
     }
 }
 
-/// Quantise with weights as wide as asked; see [`quantise_with`].
+/// Quantise with weights as wide as asked; see [`crate::quantise_with`].
 ///
 /// # Errors
-/// As [`quantise_with`], and when no choice of widths fits the budget.
+/// As [`crate::quantise_with`], and when no choice of widths fits the budget.
 pub fn quantise_weights(
     pipeline: &Pipeline,
     scheduler: &SchedulerConfig,
@@ -96,9 +109,19 @@ pub fn quantise_weights(
 ) -> Result<QuantisedModel, QuantiseError> {
     let rewrites = calibration.settings.rewrites;
     let graph = diffuser_model::build_graph::build_graph_with(&pipeline.config, rewrites)?;
-    let quantise = |bits: &[WeightBits]| {
-        quantise_with(pipeline, calibration, method, residual, bits, progress)
+    let rounding = calibration.settings.rounding;
+    let rounded = |bits: &[WeightBits], rounding: Rounding| {
+        quantise_rounded(
+            pipeline,
+            calibration,
+            method,
+            residual,
+            bits,
+            rounding,
+            progress,
+        )
     };
+    let quantise = |bits: &[WeightBits]| rounded(bits, rounding);
     let eight = vec![WeightBits::Eight; graph.nodes.len()];
     let four = narrowest(&graph);
     let all =
@@ -117,8 +140,13 @@ pub fn quantise_weights(
             most,
         });
     }
-    let wide = quantise(&eight)?;
-    let narrow = quantise(&four)?;
+    // a layer that makes up for the layers before it is of no use behind others
+    let apart = match rounding {
+        Rounding::Sequential => Rounding::ErrorFeedback,
+        _ => rounding,
+    };
+    let wide = rounded(&eight, apart)?;
+    let narrow = rounded(&four, apart)?;
     let layers: Vec<Layer> =
         sensitivities(pipeline, scheduler, calibration, &wide, &narrow, &four)?
             .into_iter()
@@ -129,8 +157,16 @@ pub fn quantise_weights(
                     - bytes(&graph, node, WeightBits::Four),
             })
             .collect();
+    let chosen = choose(&layers, most - budget.min(most));
+    if rounding == Rounding::Sequential {
+        let mut bits = eight;
+        chosen
+            .into_iter()
+            .for_each(|node| bits[node] = WeightBits::Four);
+        return quantise(&bits);
+    }
     let mut model = wide;
-    for node in choose(&layers, most - budget.min(most)) {
+    for node in chosen {
         model.nodes[node] = narrow.nodes[node].clone();
     }
     // biases and multipliers follow from the weights: they must fit in this mixture too

@@ -169,6 +169,35 @@ fn integers_are_near_floats_in_split_blocks() {
     }
 }
 
+/// With 4 bits in all layers, layers that make up for those before them are nearer to the float network than layers
+/// that do not, on other noise than the calibration's.
+#[test]
+fn layers_make_up_for_those_before_them() {
+    let pipeline = common::pipeline();
+    let settings = |rounding| CalibrationSettings {
+        rounding,
+        ..in_phases()
+    };
+    let graph = build_graph_with(&pipeline.config, in_phases().rewrites).expect("valid");
+    let bits = vec![WeightBits::Four; graph.nodes.len()];
+    let errors = [Rounding::ErrorFeedback, Rounding::Sequential].map(|rounding| {
+        let seen = calibrated_with(&pipeline, settings(rounding));
+        let method = methods::by_name("dynamic-step").expect("known");
+        let model = quantise_with(
+            &pipeline,
+            &seen,
+            &*method,
+            Residual::Fifteen,
+            &bits,
+            &|_, _| {},
+        )
+        .expect("quantises");
+        assert_eq!(model.provenance.rounding, rounding.name());
+        output_error(&pipeline, &model)
+    });
+    assert!(errors[1] < 0.9 * errors[0], "{errors:?}");
+}
+
 /// Calibration sees the same values, whether an operand is upsampled before or behind it.
 #[test]
 fn calibration_sees_the_same_ranges_in_phases() {

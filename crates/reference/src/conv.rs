@@ -14,7 +14,7 @@ pub struct ConvWeights {
     /// `kernel * kernel * input channels` rows of `output channels`; with [`Conv::phases`] one such matrix for
     /// each phase.
     pub matrix: Vec<f32>,
-    /// One value an output channel.
+    /// One value an output channel; with [`Conv::phases`] of each phase after the one before.
     pub bias: Vec<f32>,
 }
 
@@ -36,6 +36,19 @@ impl ConvWeights {
             }
         }
         let bias = bias.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
+        let bias = bias.repeat(conv.parts().count());
+        ConvWeights { matrix, bias }
+    }
+
+    /// From the node's own rows, `kernel x kernel x input channels` each, as a quantised file has them; `bias` has
+    /// one value a row.
+    pub fn of_rows(conv: &Conv, rows: &[f32], bias: Vec<f32>) -> Self {
+        let outputs = conv.output_channels;
+        let depth = rows.len() / conv.weight_rows();
+        let mut matrix = Vec::with_capacity(rows.len());
+        for rows in rows.chunks_exact(outputs * depth) {
+            matrix.extend((0..rows.len()).map(|n| rows[n % outputs * depth + n / outputs]));
+        }
         ConvWeights { matrix, bias }
     }
 }
@@ -64,7 +77,7 @@ pub fn convolve(
     threads: Threads,
 ) {
     let channels = target.channels;
-    start(weights, added, output);
+    start(weights, added, output, target);
     if conv.phases {
         in_phases(
             conv,
@@ -149,24 +162,28 @@ fn in_phases(
 }
 
 /// Fills the output with all that is added to the products.
-fn start(weights: &ConvWeights, added: &Added, output: &mut [f32]) {
-    let mut constant = weights.bias.clone();
-    if let Some(projection) = added.projection {
-        constant
-            .iter_mut()
-            .zip(projection)
-            .for_each(|(c, p)| *c += p);
+fn start(weights: &ConvWeights, added: &Added, output: &mut [f32], target: &TensorInfo) {
+    let channels = target.channels;
+    let mut constants = weights.bias.clone();
+    for constant in constants.chunks_exact_mut(channels) {
+        if let Some(projection) = added.projection {
+            let sums = constant.iter_mut().zip(projection);
+            sums.for_each(|(c, p)| *c += p);
+        }
     }
-    match added.residual {
-        None => output
-            .chunks_exact_mut(constant.len())
-            .for_each(|pixel| pixel.copy_from_slice(&constant)),
-        Some(residual) => {
-            let pixels = output
-                .chunks_exact_mut(constant.len())
-                .zip(residual.chunks_exact(constant.len()));
-            for (pixel, residual) in pixels {
-                for ((y, r), c) in pixel.iter_mut().zip(residual).zip(&constant) {
+    let in_phases = constants.len() > channels;
+    for (n, pixel) in output.chunks_exact_mut(channels).enumerate() {
+        let phase = if in_phases {
+            Phase::of(n, target.width)
+        } else {
+            0
+        };
+        let constant = &constants[phase * channels..(phase + 1) * channels];
+        match added.residual {
+            None => pixel.copy_from_slice(constant),
+            Some(residual) => {
+                let residual = &residual[n * channels..(n + 1) * channels];
+                for ((y, r), c) in pixel.iter_mut().zip(residual).zip(constant) {
                     *y = r + c;
                 }
             }
@@ -326,6 +343,55 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// Rows as a quantised file has them, with a bias for each phase.
+    #[test]
+    fn rows_and_their_biases_may_be_given_directly() {
+        let (height, width, inputs, outputs) = (2, 3, 2, 3);
+        let source = tensor(height, width, inputs);
+        let target = tensor(2 * height, 2 * width, outputs);
+        let conv = Conv {
+            weight: String::new(),
+            bias: None,
+            input_channels: 0..inputs,
+            output_channels: outputs,
+            kernel: 2,
+            phases: true,
+            stride: 1,
+            padding: [1; 4],
+            projection: None,
+            residual: None,
+        };
+        let weight = numbers(outputs * inputs * 9, 1);
+        let plain = ConvWeights::new(&conv, &weight, None);
+        // rows x taps x inputs of the phases' rows x inputs x taps
+        let phases = conv.weight_of(&weight);
+        let row = |n: usize| {
+            let at = |k: usize| phases[(n * inputs + k % inputs) * 4 + k / inputs];
+            (0..4 * inputs).map(at).collect::<Vec<_>>()
+        };
+        let rows: Vec<f32> = (0..4 * outputs).flat_map(row).collect();
+        let biases = numbers(4 * outputs, 3);
+        let given = ConvWeights::of_rows(&conv, &rows, biases.clone());
+        assert_eq!(given.matrix, plain.matrix);
+        let input = numbers(source.len(), 2);
+        let run = |weights: &ConvWeights| {
+            let mut output = vec![f32::NAN; target.len()];
+            let (added, to) = (Added::default(), (&mut output[..], &target));
+            let from = (&input[..], &source);
+            convolve(&conv, weights, &added, from, to, &mut vec![], Threads(1));
+            output
+        };
+        for (i, (got, without)) in run(&given).into_iter().zip(run(&plain)).enumerate() {
+            let (y, x, o) = (
+                i / outputs / target.width,
+                i / outputs % target.width,
+                i % outputs,
+            );
+            let phase = y % 2 * 2 + x % 2;
+            assert_eq!(got, without + biases[phase * outputs + o], "{i}");
         }
     }
 

@@ -13,4 +13,4 @@ mod norm;
 mod unet;
 
 pub use embedding::Embedding;
-pub use unet::{FloatUnet, Observer};
+pub use unet::{Evaluation, FloatUnet, Observer};

@@ -1,6 +1,6 @@
 //! Runs the graph node by node.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use diffuser_model::build_graph::build_graph_with;
 use diffuser_model::config::UnetConfig;
@@ -45,6 +45,21 @@ enum Prepared {
 struct Workspace {
     pool: Pool,
     scratch: Vec<f32>,
+}
+
+/// An evaluation that goes node by node.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    tensors: Vec<Vec<f32>>,
+    embedding: Embedding,
+}
+
+impl Evaluation {
+    /// A tensor's values, channels innermost; none before it is made and when it is released.
+    #[must_use]
+    pub fn tensor(&self, id: TensorId) -> &[f32] {
+        &self.tensors[id]
+    }
 }
 
 /// A U-Net in `f32`.
@@ -140,6 +155,90 @@ impl FloatUnet {
         embedding: &Embedding,
         observer: &mut dyn Observer,
     ) -> Result<Vec<f32>, Error> {
+        self.check(sample, embedding)?;
+        let mut workspace = std::mem::take(&mut *self.workspace());
+        let output = self.run(sample, embedding, observer, &mut workspace);
+        *self.workspace() = workspace;
+        Ok(output)
+    }
+
+    /// Starts an evaluation that goes on node by node, with [`FloatUnet::step`].
+    ///
+    /// # Errors
+    /// As [`FloatUnet::evaluate`].
+    pub fn start(&self, sample: &[f32], embedding: Embedding) -> Result<Evaluation, Error> {
+        self.check(sample, &embedding)?;
+        let mut tensors = vec![Vec::new(); self.graph.tensors.len()];
+        tensors[Graph::INPUT] = sample.to_vec();
+        Ok(Evaluation { tensors, embedding })
+    }
+
+    /// Makes the output of a node; all nodes before it were made, and their outputs not yet
+    /// [released](FloatUnet::release). A node can be made again.
+    ///
+    /// # Panics
+    /// When an input is not there.
+    pub fn step(&self, evaluation: &mut Evaluation, node: usize) {
+        let id = self.graph.nodes[node].output;
+        let mut output = std::mem::take(&mut evaluation.tensors[id]);
+        output.resize(self.graph.tensors[id].len(), 0.0);
+        let mut workspace = std::mem::take(&mut *self.workspace());
+        let Evaluation { tensors, embedding } = &*evaluation;
+        self.execute(
+            node,
+            tensors,
+            embedding,
+            &mut output,
+            &mut (),
+            &mut workspace,
+        );
+        *self.workspace() = workspace;
+        evaluation.tensors[id] = output;
+    }
+
+    /// Forgets the tensors that no node behind this one reads.
+    pub fn release(&self, evaluation: &mut Evaluation, node: usize) {
+        for &dead in &self.last_reads[node] {
+            evaluation.tensors[dead] = Vec::new();
+        }
+    }
+
+    /// Most values that an evaluation holds at once when each node's dead tensors are released.
+    #[must_use]
+    pub fn most_values(&self) -> usize {
+        let mut held = self.graph.tensors[Graph::INPUT].len();
+        let mut most = held;
+        for (node, dead) in self.graph.nodes.iter().zip(&self.last_reads) {
+            held += self.graph.tensors[node.output].len();
+            most = most.max(held);
+            held -= dead
+                .iter()
+                .map(|&id| self.graph.tensors[id].len())
+                .sum::<usize>();
+        }
+        most
+    }
+
+    /// Gives a convolution other weights, of the same shape.
+    ///
+    /// # Panics
+    /// When the node is no convolution, or the shape another.
+    pub fn replace(&mut self, node: usize, weights: ConvWeights) {
+        let Prepared::Conv(own) = &mut self.nodes[node] else {
+            panic!("node {node} is no convolution");
+        };
+        assert_eq!(own.matrix.len(), weights.matrix.len(), "same shape");
+        assert_eq!(own.bias.len(), weights.bias.len(), "same shape");
+        *own = weights;
+    }
+
+    fn workspace(&self) -> MutexGuard<'_, Workspace> {
+        self.workspace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, sample: &[f32], embedding: &Embedding) -> Result<(), Error> {
         let info = &self.graph.tensors[Graph::INPUT];
         if sample.len() != info.len() {
             let (h, w, c) = (info.height, info.width, info.channels);
@@ -152,18 +251,7 @@ impl FloatUnet {
         if !embedding.projections.iter().map(Vec::len).eq(sizes) {
             return Err(Error::Invalid("embedding of another network".into()));
         }
-        let mut workspace = std::mem::take(
-            &mut *self
-                .workspace
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let output = self.run(sample, embedding, observer, &mut workspace);
-        *self
-            .workspace
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = workspace;
-        Ok(output)
+        Ok(())
     }
 
     fn run(

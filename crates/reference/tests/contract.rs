@@ -263,3 +263,26 @@ fn split_blocks_change_nothing() {
         assert!(all > parts.len() / 2);
     }
 }
+
+/// Node by node is the same as at once, to the bit; and no more is held than is said.
+#[test]
+fn an_evaluation_may_go_node_by_node() {
+    let unet = unet(Some(3));
+    let embedding = unet.embedding(11.0, Some(2)).unwrap();
+    let whole = unet.evaluate(&sample(), &embedding, &mut ()).unwrap();
+    let mut evaluation = unet.start(&sample(), embedding).unwrap();
+    let graph = unet.graph();
+    let mut most = 0;
+    for node in 0..graph.nodes.len() {
+        unet.step(&mut evaluation, node);
+        // again: the same
+        let made = evaluation.tensor(graph.nodes[node].output).to_vec();
+        unet.step(&mut evaluation, node);
+        assert_eq!(evaluation.tensor(graph.nodes[node].output), made);
+        let held = (0..graph.tensors.len()).map(|id| evaluation.tensor(id).len());
+        most = most.max(held.sum());
+        unet.release(&mut evaluation, node);
+    }
+    assert_eq!(evaluation.tensor(graph.output), whole);
+    assert_eq!(most, unet.most_values());
+}

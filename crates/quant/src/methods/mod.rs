@@ -301,6 +301,7 @@ mod tests {
                 rewrites: diffuser_model::rewrite::Rewrites::NONE,
             },
             inputs: None,
+            states: vec![],
             timesteps: (0..8).map(|i| 100 * i).collect(),
             statistics: (0..8)
                 .map(|i| vec![seen(if i < 4 { 1.0 } else { 8.0 }); 3])

@@ -63,6 +63,32 @@ impl Factor {
         }
     }
 
+    /// `x` of `(C + damping) x = right`, in the order of columns.
+    ///
+    /// # Panics
+    /// When there are not as many values as columns.
+    #[must_use]
+    pub fn solve(&self, right: &[f64]) -> Vec<f64> {
+        let size = self.size();
+        assert_eq!(right.len(), size, "one value a column");
+        let mut x: Vec<f64> = self.order.iter().map(|&c| right[c]).collect();
+        let rows = || self.feedback.chunks_exact(size).enumerate();
+        for (k, row) in rows().rev() {
+            let (head, tail) = x.split_at_mut(k + 1);
+            head[k] -= (row[k + 1..].iter().zip(tail))
+                .map(|(m, x)| m * *x)
+                .sum::<f64>();
+        }
+        x.iter_mut().zip(&self.weight).for_each(|(x, d)| *x /= d);
+        for (k, row) in rows() {
+            let (head, tail) = x.split_at_mut(k + 1);
+            (tail.iter_mut().zip(&row[k + 1..])).for_each(|(x, m)| *x -= head[k] * m);
+        }
+        let mut all = vec![0.0; size];
+        self.order.iter().zip(x).for_each(|(&c, x)| all[c] = x);
+        all
+    }
+
     /// Number of columns.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -123,6 +149,25 @@ mod tests {
             let mut columns = f.order.clone();
             columns.sort_unstable();
             assert!(columns.into_iter().eq(0..size), "every column once");
+        }
+    }
+
+    #[test]
+    fn what_is_solved_multiplies_to_the_right_side() {
+        for (size, rank) in [(1, 1), (7, 7), (20, 5), (33, 0)] {
+            let c = covariance(size, rank, 6);
+            let f = Factor::new(c.clone(), size);
+            let right: Vec<f64> = (0..size).map(|i| (i * 7 % 5) as f64 - 2.0).collect();
+            let x = f.solve(&right);
+            for (i, want) in right.iter().enumerate() {
+                let row = &c[i * size..(i + 1) * size];
+                let product: f64 = row.iter().zip(&x).map(|(c, x)| c * x).sum();
+                let got = product + f.damping * x[i];
+                assert!(
+                    (got - want).abs() < 1e-6,
+                    "{size}, {rank}: {got}, not {want}"
+                );
+            }
         }
     }
 

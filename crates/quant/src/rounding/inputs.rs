@@ -27,7 +27,7 @@ const KEY: u32 = 0x7061_7463;
 
 /// How a convolution reads its operand; several may read one in the same way.
 #[derive(Clone, Debug, PartialEq)]
-struct Site {
+pub(super) struct Site {
     operand: TensorId,
     kernel: usize,
     stride: usize,
@@ -38,7 +38,7 @@ struct Site {
     /// Height, width and channels of the operand.
     source: [usize; 3],
     /// Number of output pixels (of a phase), and of those in a row.
-    pixels: [usize; 2],
+    pub(super) pixels: [usize; 2],
 }
 
 /// Some input channels of a convolution, with all taps.
@@ -150,15 +150,10 @@ impl Inputs {
                 continue;
             }
             let count = self.per_evaluation.min(site.pixels[0]);
-            let pixels = (0..count).map(|k| {
-                // one of each stretch of the image
-                let stretch = site.pixels[0] * k / count..site.pixels[0] * (k + 1) / count;
-                let [low, high, step] = patches.place;
-                let key = [self.seed as u32 ^ KEY, (self.seed >> 32) as u32];
-                let [random, ..] = philox([(i << 16 | k) as u32, low, high, step], key);
-                stretch.start + random as usize % stretch.len()
-            });
-            let pixels: Vec<usize> = pixels.collect();
+            let [low, high, step] = patches.place;
+            let key = [self.seed as u32 ^ KEY, (self.seed >> 32) as u32];
+            let random = |k: usize| philox([(i << 16 | k) as u32, low, high, step], key)[0];
+            let pixels: Vec<usize> = stretches(site.pixels[0], count, random).collect();
             for (part, drawn) in self.parts.iter().zip(&mut patches.parts) {
                 if part.site == i {
                     for &pixel in &pixels {
@@ -196,6 +191,18 @@ impl Inputs {
     }
 }
 
+/// One of each of `count` stretches of `pixels`, by random numbers of the stretches.
+pub(super) fn stretches(
+    pixels: usize,
+    count: usize,
+    random: impl Fn(usize) -> u32,
+) -> impl Iterator<Item = usize> {
+    (0..count).map(move |k| {
+        let stretch = pixels * k / count..pixels * (k + 1) / count;
+        stretch.start + random(k) as usize % stretch.len()
+    })
+}
+
 /// Cut the input channels of all sites so that the moments of the parts stay within `bytes` in all: for each
 /// part its site, phase, channels and number of columns.
 fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Option<Phase>, Range<usize>, usize)> {
@@ -225,7 +232,7 @@ fn cut(sites: &[Site], bytes: u64) -> Vec<(usize, Option<Phase>, Range<usize>, u
 }
 
 impl Site {
-    fn new(graph: &Graph, operand: TensorId, output: TensorId, conv: &Conv) -> Self {
+    pub(super) fn new(graph: &Graph, operand: TensorId, output: TensorId, conv: &Conv) -> Self {
         let source = &graph.tensors[operand];
         // a phase makes as many pixels as it reads
         let target = &graph.tensors[if conv.phases { operand } else { output }];
@@ -241,7 +248,7 @@ impl Site {
     }
 
     /// What an output pixel reads of some channels, zeros outside the image.
-    fn gather(
+    pub(super) fn gather(
         &self,
         values: &[f32],
         pixel: usize,

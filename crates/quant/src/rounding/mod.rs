@@ -11,12 +11,14 @@ mod factor;
 mod feedback;
 mod inputs;
 mod moments;
+mod sequential;
 
 pub use adaround::adaround;
 pub use factor::{Factor, damp};
 pub use feedback::{LANES, Rounded, round};
 pub use inputs::{Inputs, Part, Patches};
 pub use moments::Moments;
+pub use sequential::{Sequential, State, Target, TargetPart, evaluations};
 
 /// How weights become integers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,13 +28,20 @@ pub enum Rounding {
     /// With the error fed back to the weights that are still to be rounded.
     #[default]
     ErrorFeedback,
+    /// With error feedback, layers one after another: each makes up for what those before it have lost.
+    Sequential,
     /// Up or down as learnt from the layer's inputs.
     AdaRound,
 }
 
 impl Rounding {
     /// All of them, the default first.
-    pub const ALL: [Self; 3] = [Self::ErrorFeedback, Self::AdaRound, Self::Nearest];
+    pub const ALL: [Self; 4] = [
+        Self::ErrorFeedback,
+        Self::Sequential,
+        Self::AdaRound,
+        Self::Nearest,
+    ];
 
     /// Name on the command line and in the file.
     #[must_use]
@@ -40,6 +49,7 @@ impl Rounding {
         match self {
             Self::Nearest => "nearest",
             Self::ErrorFeedback => "error-feedback",
+            Self::Sequential => "sequential",
             Self::AdaRound => "adaround",
         }
     }

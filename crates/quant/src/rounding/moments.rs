@@ -97,6 +97,18 @@ impl Moments {
         }
     }
 
+    /// Take in what another has seen.
+    ///
+    /// # Panics
+    /// When it has another number of columns.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(self.size, other.size, "the same columns");
+        self.count += other.count;
+        let sums = self.sums.iter_mut().zip(&other.sums);
+        let products = self.products.iter_mut().zip(&other.products);
+        sums.chain(products).for_each(|(a, b)| *a += b);
+    }
+
     /// The mean patch; zeros when none was seen.
     #[must_use]
     pub fn mean(&self) -> Vec<f64> {
@@ -153,6 +165,21 @@ mod tests {
                 assert_eq!(got[i * size + j], got[j * size + i]);
             }
         }
+    }
+
+    #[test]
+    fn merged_moments_are_those_of_all_patches() {
+        let patches: Vec<f32> = (0..20).map(|i| (i * i % 7) as f32).collect();
+        let of = |patches: &[f32]| {
+            let mut moments = Moments::new(4);
+            moments.add(patches);
+            moments
+        };
+        let (first, second) = patches.split_at(8);
+        let mut merged = of(first);
+        merged.merge(&of(second));
+        // small whole numbers: exact in any order
+        assert_eq!(merged, of(&patches));
     }
 
     #[test]
