@@ -8,8 +8,8 @@
     python hw/synth/synth.py --lower              what has become better in limits.json
 
 Needs `pyosys` from PyPI (0.70), whose `read_slang` reads the sources. A block is synthesised out of context by `synth_xilinx -family xcup`:
-flat, or where it is too large module by module, each different one once, and made flat when it is mapped (its counts are of all instances;
-they miss what a tool can share or drop across modules). netlist.py then counts its cells and the levels of logic of its deepest paths.
+flat, or where it is too large with modules of its datapath apart, each different one once, and made flat when it is mapped (its counts are of
+all instances; they miss what a tool can share or drop across these modules). netlist.py then counts its cells and the levels of logic of its deepest paths.
 
 A rule that is broken ends the run with status 1: a latch, an asynchronous reset, a combinational loop, a DSP with logic at an
 input that is in no register, a second clock, a cell that netlist.py does not know, or a figure above its limit in limits.json.
@@ -37,8 +37,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ARRAY = {"zu9eg": {"P": 8, "O": 32, "I": 16}, "small": {"P": 4, "O": 8, "I": 8}}
 TARGET = {"zu9eg": "target_pkg::Zu9eg", "small": "target_pkg::Small"}
 
-# Too large for a flat netlist before it is mapped: each module is synthesised once, and the mapped netlist made flat.
-HIERARCHICAL = ("array_unit",)
+# Too large for a flat netlist before it is mapped: these modules of its datapath, whose inputs and outputs mostly are registers, are synthesised
+# once for all instances, the others with the block; the mapped netlist is made flat.
+HIERARCHICAL = {
+    "array_unit": ("mac_array", "dsp48e2_mac", "requantise", "round_shift", "channel_sums", "softmax", "softmax_exp", "softmax_reciprocal",
+                   "attention_lane"),
+}
 
 # What the device has (Zynq UltraScale+ ZU9EG, AMD DS891).
 DEVICE = {"dsp": 2520, "bram36": 912, "lut": 274080, "ff": 548160}
@@ -94,7 +98,7 @@ def child(top, parameters, output):
     design = ys.Design()
     arguments = ["--top", top]
     # the cells that the sources name themselves stand in this folder; synth_xilinx has its own of the same names
-    for cell in ("DSP48E2", "RAMB36E2"):
+    for cell in ("DSP48E2", "RAMB36E2", "FDRE"):
         arguments += ["--blackboxed-module", cell, "-D", f"DIFFUSER_{cell}"]
     arguments += ["-y", str(ROOT / "hw/synth")]
     for name, value in parameters.items():
@@ -113,7 +117,11 @@ def child(top, parameters, output):
         design = ys.Design()
         ys.run_pass(f"read_rtlil {text}", design)
         ys.run_pass("setattr -mod -unset keep_hierarchy", design)
-        ys.run_pass(synthesise, design)
+        # of an instance's module the name before its parameters
+        for name in HIERARCHICAL[top]:
+            ys.run_pass(f"setattr -mod -set keep_hierarchy 1 {name} {name}$*", design)
+        ys.run_pass(f"{synthesise} -flatten", design)
+        ys.run_pass("setattr -mod -unset keep_hierarchy", design)
         ys.run_pass("flatten -noscopeinfo", design)
         # what an instance does not use of its module
         ys.run_pass("opt_clean", design)

@@ -211,7 +211,7 @@ module registers
   // ---------------------------------------------------------------- reads
 
   logic ar_full_q, read;
-  logic [9:0] raddr_q;
+  logic [9:0] raddr_q, raddr;
   logic [31:0] rdata;
 
   assign s_axil_arready_o = !ar_full_q;
@@ -221,54 +221,72 @@ module registers
   assign latch_array_busy = read && at(raddr_q, RegArrayBusyLowOffset);
   assign latch_read_bytes = read && at(raddr_q, RegReadBytesLowOffset);
 
+  // the address for 4 bits of an answer each: one would have too many readers
+  localparam int unsigned Parts = 8;
+  logic [Parts-1:0][5:0] raddr_part_q;
+  assign raddr = ar_full_q ? raddr_q : s_axil_araddr_i[11:2];
+  copies #(
+    .Width(6),
+    .Copies(Parts)
+  ) u_raddr (
+    .clk_i,
+    .d_i(raddr[5:0]),
+    .q_o(raddr_part_q)
+  );
   always_comb begin
-    unique case ({4'd0, raddr_q[5:0], 2'b00})  // higher ones are dropped below
-      RegIdOffset: rdata = RegIdReset;
-      RegVersionOffset: rdata = RegVersionReset;
+    for (int unsigned k = 0; k < Parts; k++) rdata[4*k+:4] = 4'(register_at(raddr_part_q[k]) >> (4 * k));
+  end
+
+  function automatic logic [31:0] register_at(logic [5:0] word);
+    logic [31:0] value;
+    unique case ({4'd0, word, 2'b00})  // higher ones are dropped below
+      RegIdOffset: value = RegIdReset;
+      RegVersionOffset: value = RegVersionReset;
       RegShapeOffset:
-      rdata = 32'(P) << RegShapePixelsLsb | 32'(O) << RegShapeOutputsLsb | 32'(I) << RegShapeInputsLsb;
+      value = 32'(P) << RegShapePixelsLsb | 32'(O) << RegShapeOutputsLsb | 32'(I) << RegShapeInputsLsb;
       RegStatusOffset:
-      rdata = 32'(busy_i) << RegStatusBusyLsb | 32'(done_i) << RegStatusDoneLsb | 32'(error_i) << RegStatusErrorLsb;
-      RegInterruptEnableOffset: rdata = {30'd0, enable_q};
-      RegInterruptOffset: rdata = {30'd0, pending_q};
+      value = 32'(busy_i) << RegStatusBusyLsb | 32'(done_i) << RegStatusDoneLsb | 32'(error_i) << RegStatusErrorLsb;
+      RegInterruptEnableOffset: value = {30'd0, enable_q};
+      RegInterruptOffset: value = {30'd0, pending_q};
       RegErrorOffset:
-      rdata = {
+      value = {
           fault_i.descriptor,
           1'b0,
           fault_i.who,
           fault_i.code
       };
-      RegProgramLowOffset: rdata = host_q.program_base[31:0];
-      RegProgramHighOffset: rdata = host_q.program_base[63:32];
-      RegProgramLengthOffset: rdata = host_q.program_length;
-      RegDataLowOffset: rdata = host_q.data[31:0];
-      RegDataHighOffset: rdata = host_q.data[63:32];
-      RegStepLowOffset: rdata = host_q.step_base[31:0];
-      RegStepHighOffset: rdata = host_q.step_base[63:32];
-      RegStepStrideOffset: rdata = host_q.step_stride;
-      RegStepsOffset: rdata = host_q.steps;
-      RegSeedLowOffset: rdata = host_q.seed[31:0];
-      RegSeedHighOffset: rdata = host_q.seed[63:32];
-      RegImageLowOffset: rdata = host_q.image[31:0];
-      RegImageHighOffset: rdata = host_q.image[63:32];
-      RegTimeoutOffset: rdata = timeout_q;
-      RegStepOffset: rdata = step_i;
-      RegCyclesLowOffset: rdata = cycles_low;
-      RegCyclesHighOffset: rdata = cycles_high;
-      RegArrayBusyLowOffset: rdata = array_busy_low;
-      RegArrayBusyHighOffset: rdata = array_busy_high;
-      RegStallWeightOffset: rdata = stall_weight;
-      RegStallOperandOffset: rdata = stall_operand;
-      RegStallBankOffset: rdata = stall_bank;
-      RegStallStoreOffset: rdata = stall_store;
-      RegReadBytesLowOffset: rdata = read_low;
-      RegReadBytesHighOffset: rdata = read_high;
-      default: rdata = '0;
+      RegProgramLowOffset: value = host_q.program_base[31:0];
+      RegProgramHighOffset: value = host_q.program_base[63:32];
+      RegProgramLengthOffset: value = host_q.program_length;
+      RegDataLowOffset: value = host_q.data[31:0];
+      RegDataHighOffset: value = host_q.data[63:32];
+      RegStepLowOffset: value = host_q.step_base[31:0];
+      RegStepHighOffset: value = host_q.step_base[63:32];
+      RegStepStrideOffset: value = host_q.step_stride;
+      RegStepsOffset: value = host_q.steps;
+      RegSeedLowOffset: value = host_q.seed[31:0];
+      RegSeedHighOffset: value = host_q.seed[63:32];
+      RegImageLowOffset: value = host_q.image[31:0];
+      RegImageHighOffset: value = host_q.image[63:32];
+      RegTimeoutOffset: value = timeout_q;
+      RegStepOffset: value = step_i;
+      RegCyclesLowOffset: value = cycles_low;
+      RegCyclesHighOffset: value = cycles_high;
+      RegArrayBusyLowOffset: value = array_busy_low;
+      RegArrayBusyHighOffset: value = array_busy_high;
+      RegStallWeightOffset: value = stall_weight;
+      RegStallOperandOffset: value = stall_operand;
+      RegStallBankOffset: value = stall_bank;
+      RegStallStoreOffset: value = stall_store;
+      RegReadBytesLowOffset: value = read_low;
+      RegReadBytesHighOffset: value = read_high;
+      default: value = '0;
     endcase
-  end
+    return value;
+  endfunction
 
   always_ff @(posedge clk_i) begin
-    if (!ar_full_q) raddr_q <= s_axil_araddr_i[11:2];
+    raddr_q <= raddr;
     if (read) s_axil_rdata_o <= raddr_q[9:6] == '0 ? rdata : '0;
     if (!rst_ni) begin
       ar_full_q <= 1'b0;

@@ -80,23 +80,33 @@ module dma_gather
     );
   end
 
+  // of the low 128 bits, 32 each: one would have too many readers
+  logic [3:0][$bits(space_e)-1:0] space_part_q;
+  copies #(
+    .Width($bits(space_e)),
+    .Copies(4)
+  ) u_space (
+    .clk_i,
+    .d_i(space_q),
+    .q_o(space_part_q)
+  );
+
   assign final_pixel = pixel_valid_q[PixelLatency-1] && (packed_q == 2'd3 || come_q == 24'd1);
 
   always_ff @(posedge clk_i) begin
     if (pixel_valid_q[PixelLatency-1]) begin
       if (packed_q != 2'd3) pack_q[packed_q] <= pixel;
     end
-    unique case (space_q)
-      SpaceStream: word_q <= stream_rdata_i;
-      SpaceState: word_q <= WordBits'(state_rdata_i);
-      default: begin
-        word_q <= WordBits'({pixel, pack_q});
+    // of the state and of pixels one beat is taken
+    word_q <= stream_rdata_i;
+    for (int unsigned i = 0; i < 4; i++) begin
+      unique case (space_e'(space_part_q[i]))
+        SpaceStream: ;
+        SpaceState: word_q[32*i+:32] <= state_rdata_i[i];
         // a last word with fewer pixels: what lies above them is not written
-        for (int unsigned i = 0; i < 3; i++) begin
-          if (packed_q == 2'(i)) word_q[32*i+:32] <= pixel;
-        end
-      end
-    endcase
+        default: word_q[32*i+:32] <= i == 3 || packed_q == 2'(i) ? pixel : pack_q[i%3];
+      endcase
+    end
     if (!rst_ni || stop_i || (valid_i && ready_o)) begin
       pixel_valid_q <= '0;
       packed_q <= '0;
@@ -126,16 +136,35 @@ module dma_gather
 
   // ---------------------------------------------------------------- words to beats
 
-  logic [SubWidth-1:0] sub_q;
+  logic [SubWidth-1:0] sub_q, sub;
   logic word_end;
+  // for 16 bits of a beat each: one would have too many readers
+  localparam int unsigned Parts = BeatBits / 16;
+  logic [Parts-1:0][SubWidth-1:0] sub_part_q;
   logic [23:0] left_q;  // words, of pixels too, that the FIFO is to give
 
   assign word_end = space_q != SpaceStream || sub_q == SubWidth'(WordBeats - 1);
   assign beat_valid_o = word_valid;
-  assign beat_o = word[BeatBits*sub_q+:BeatBits];
+  always_comb begin
+    sub = sub_q;
+    if (word_valid && beat_ready_i) sub = word_end ? '0 : sub_q + 1'b1;
+    if (!rst_ni || stop_i) sub = '0;
+  end
+  copies #(
+    .Width(SubWidth),
+    .Copies(Parts)
+  ) u_sub (
+    .clk_i,
+    .d_i(sub),
+    .q_o(sub_part_q)
+  );
+  for (genvar k = 0; k < Parts; k++) begin : gen_beat
+    assign beat_o[16*k+:16] = word[BeatBits*32'(sub_part_q[k])+16*k+:16];
+  end
   assign pop = beat_ready_i && word_end;
 
   always_ff @(posedge clk_i) begin
+    sub_q <= sub;
     if (!active_q) begin
       space_q <= space_i;
       address_q <= address_i;
@@ -162,18 +191,15 @@ module dma_gather
       req_q <= 1'b0;
       pending_q <= '0;
       credit_q <= CountWidth'(Depth);
-      sub_q <= '0;
     end else begin
       if (present) req_q <= 1'b1;
       else if (granted) req_q <= 1'b0;
       pending_q <= pending_q + CountWidth'(granted) - CountWidth'(arrived);
       if (stop_i) begin
         active_q <= 1'b0;
-        sub_q <= '0;
       end else begin
         if (!active_q) active_q <= valid_i;
         else if (left_q == '0) active_q <= 1'b0;
-        if (word_valid && beat_ready_i) sub_q <= word_end ? '0 : sub_q + 1'b1;
       end
       // a place is given back for each word; four at once where they came out as one
       if (!active_q) credit_q <= CountWidth'(Depth);

@@ -109,6 +109,48 @@ module dma_scatter
     assign line_ready_o[p] = take && port_q == PortWidth'(p);
   end
 
+  // What the line's bits are chosen by, in registers of 32 bits each, so that none has too many readers: the port; what a piece
+  // is, a cycle late, when no piece has left yet; whether there is a further piece. Where there is none, the line's bits mean nothing unless
+  // the next line is taken.
+  localparam int unsigned Parts = LineBits / 32;
+  logic [Parts-1:0][PortWidth-1:0] port_part_q;
+  logic [Parts-1:0][$bits(space_e)-1:0] space_part_q;
+  logic [Parts-1:0] further_q;
+  logic [PortWidth-1:0] port;
+  logic [3:0] pieces_left;
+  logic held, line_step;
+  assign line_step = take || consume;
+  always_comb begin
+    port = port_q;
+    if (take && line_last_i[port_q]) port = port_q == PortWidth'(ReadPorts - 1) ? '0 : port_q + 1'b1;
+    held = take || (held_q && !(consume && (pieces_q == '0 || last_q)));
+    pieces_left = take ? pieces(space_q) : consume ? pieces_q - 1'b1 : pieces_q;
+    if (!rst_ni || stop_i) {port, held} = '0;
+  end
+  copies #(
+    .Width(PortWidth),
+    .Copies(Parts)
+  ) u_port (
+    .clk_i,
+    .d_i(port),
+    .q_o(port_part_q)
+  );
+  copies #(
+    .Width($bits(space_e)),
+    .Copies(Parts)
+  ) u_space (
+    .clk_i,
+    .d_i(space_q),
+    .q_o(space_part_q)
+  );
+  copies #(
+    .Copies(Parts)
+  ) u_further (
+    .clk_i,
+    .d_i(held && pieces_left != '0),
+    .q_o(further_q)
+  );
+
   // Pieces of a line, less one.
   function automatic logic [3:0] pieces(space_e space);
     unique case (space)
@@ -120,20 +162,26 @@ module dma_scatter
     endcase
   endfunction
 
-  always_ff @(posedge clk_i) begin
-    if (take) begin
-      line_q   <= line_i[port_q];
-      pieces_q <= pieces(space_q);
-    end else if (consume) begin
-      unique case (space_q)
-        SpaceWeight: line_q <= line_q >> (PieceBytes < LineBytes ? 8 * PieceBytes : 0);
-        SpaceWeight4: line_q <= line_q >> (Piece4Bytes < 2 * LineBytes ? 4 * Piece4Bytes : 0);
-        SpaceParam: line_q <= line_q >> 64;
-        SpaceStream: line_q <= line_q >> (2 * O < LineBytes ? 16 * O : 0);
-        default: line_q <= line_q >> 128;
+  for (genvar k = 0; k < Parts; k++) begin : gen_part
+    // verilator lint_off UNUSEDSIGNAL  // of it one part
+    logic [LineBits-1:0] shifted;
+    // verilator lint_on UNUSEDSIGNAL
+    logic [31:0] part;
+    always_comb begin
+      unique case (space_e'(space_part_q[k]))
+        SpaceWeight: shifted = line_q >> (PieceBytes < LineBytes ? 8 * PieceBytes : 0);
+        SpaceWeight4: shifted = line_q >> (Piece4Bytes < 2 * LineBytes ? 4 * Piece4Bytes : 0);
+        SpaceParam: shifted = line_q >> 64;
+        SpaceStream: shifted = line_q >> (2 * O < LineBytes ? 16 * O : 0);
+        default: shifted = line_q >> 128;
       endcase
-      pieces_q <= pieces_q - 1'b1;
+      part = further_q[k] ? shifted[32*k+:32] : line_i[port_part_q[k]][32*k+:32];
     end
+    always_ff @(posedge clk_i) if (line_step) line_q[32*k+:32] <= part;
+  end
+
+  always_ff @(posedge clk_i) begin
+    pieces_q <= pieces_left;
     if (begin_job) begin
       space_q <= next.space;
       weights_q <= next.space == SpaceWeight || next.space == SpaceWeight4;
@@ -164,26 +212,23 @@ module dma_scatter
   always_ff @(posedge clk_i) begin
     if (!rst_ni || stop_i) begin
       active_q <= 1'b0;
-      held_q   <= 1'b0;
-      port_q   <= '0;
     end else begin
       if (begin_job) active_q <= next_valid;
       else if (end_job) active_q <= 1'b0;
-      if (take) held_q <= 1'b1;
-      else if (consume && (pieces_q == '0 || last_q)) held_q <= 1'b0;
-      if (take && line_last_i[port_q]) begin
-        port_q <= port_q == PortWidth'(ReadPorts - 1) ? '0 : port_q + 1'b1;
-      end
     end
+    held_q <= held;
+    port_q <= port;
   end
 
   // ---------------------------------------------------------------- the write
 
   // Two places, so that no grant of a memory reaches the lines within its cycle.
+  localparam int unsigned Fours = Piece4Bytes > 4 ? Piece4Bytes / 4 : 1;
   typedef struct packed {
     space_e space;
     logic [AddrWidth-1:0] address;
     logic [SubWidth-1:0] sub;
+    logic [Fours-1:0] four;  // 4-bit weights, for each 4 bytes of what is written: one would have too many readers
     logic [LineBits-1:0] data;
   } write_t;
   write_t in, out;
@@ -191,7 +236,7 @@ module dma_scatter
   logic [Piece4Bytes-1:0][7:0] wide;
   logic [1:0] unused_writes;
 
-  assign in = '{space: space_q, address: address_q, sub: sub_q, data: line_q};
+  assign in = '{space: space_q, address: address_q, sub: sub_q, four: {Fours{space_q == SpaceWeight4}}, data: line_q};
 
   // 4-bit weights, the lower half of a byte first. They are made bytes here, in the memory's multiplexer, not in front of the two places.
   for (genvar i = 0; i < Piece4Bytes; i++) begin : gen_wide
@@ -222,10 +267,11 @@ module dma_scatter
   assign weight_waddr_o = out.address;
   for (genvar s = 0; s < WordPieces; s++) begin : gen_piece
     localparam int unsigned First = s * PieceBytes;
-    logic four;
-    assign four = out.space == SpaceWeight4;
-    assign weight_wdata_o[First+:PieceBytes] = four ? wide[First%Piece4Bytes+:PieceBytes] : out.data[8*PieceBytes-1:0];
-    assign weight_wstrb_o[First+:PieceBytes] = {PieceBytes{out.sub == SubWidth'(four ? First / Piece4Bytes : s)}};
+    for (genvar i = 0; i < PieceBytes; i++) begin : gen_byte
+      localparam int unsigned Byte = First % Piece4Bytes + i;
+      assign weight_wdata_o[First+i] = out.four[Byte*Fours/Piece4Bytes] ? wide[Byte] : out.data[8*i+:8];
+    end
+    assign weight_wstrb_o[First+:PieceBytes] = {PieceBytes{out.sub == SubWidth'(out.four[0] ? First / Piece4Bytes : s)}};
   end
   assign param_we_o = out_valid && out.space == SpaceParam;
   assign param_waddr_o = out.address[EntryWidth-1:0];

@@ -1,7 +1,7 @@
 // Product of two wide unsigned numbers with one DSP48E2, one 16 x 16 bit product a cycle.
 //
 // Column by column: all products of equal weight are summed, the sum's low limb leaves, the rest goes on to the next
-// column. So no adder is wider than a column's sum (35 bits), whatever the product's width.
+// column. So no adder is wider than a column's sum (35 bits, its carry chains half of that), whatever the product's width.
 //
 // Latency LimbsA * LimbsB + 4 cycles from `valid_i` to `valid_o`. One product at a time: `valid_i` may come again with `valid_o`, not
 // before. `product_o` and `side_o` stay from `valid_o` until 4 cycles after the next `valid_i`, and until the next `valid_i`.
@@ -72,6 +72,9 @@ module mul_serial #(
   logic [15:0] x_q, y_q;
   logic [31:0] product_q;
   logic [AccWidth-1:0] acc_q, base;
+  // verilator lint_off UNUSEDSIGNAL  // a column's sum makes no carry
+  logic [AccWidth:0] sum;
+  // verilator lint_on UNUSEDSIGNAL
   logic [LimbsA+LimbsB-2:0][15:0] limbs_q;
   logic [15:0] top_q;
   logic done_q;
@@ -97,6 +100,14 @@ module mul_serial #(
     else if (first_q[1]) base = acc_q >> 16;
     else base = acc_q;
   end
+  carry_select #(
+    .Width(AccWidth)
+  ) u_sum (
+    .a_i(AccWidth'(product_q)),
+    .b_i(base),
+    .carry_i(1'b0),
+    .sum_o(sum)
+  );
 
   always_ff @(posedge clk_i) begin
     if (valid_i) begin
@@ -117,7 +128,7 @@ module mul_serial #(
 
     product_q <= x_q * y_q;
 
-    if (valid_q[1]) acc_q <= base + AccWidth'(product_q);
+    if (valid_q[1]) acc_q <= sum[AccWidth-1:0];
 
     if (valid_q[2] && last_q[2]) begin
       limbs_q <= {acc_q[15:0], limbs_q[LimbsA+LimbsB-2:1]};

@@ -151,8 +151,10 @@ module norm_channel
 
   logic [54:0] s10_offset_q, s11_offset_q, s12_offset_q;
   logic s10_offset_negative_q, s11_offset_negative_q, s12_offset_negative_q;
-  logic [3:0] s10_amount_q;
-  logic [1:0] s11_amount_q;
+  // of the lower and of the upper half of the bits: one for both would have too many readers
+  logic [1:0][3:0] s10_amount_q;
+  logic [1:0][1:0] s11_amount_q;
+  logic [1:0][54:0] s11_offset, s12_offset;
 
   function automatic logic [54:0] right_jam(logic [54:0] x, logic [5:0] by);
     logic rest;
@@ -160,6 +162,39 @@ module norm_channel
     for (int unsigned i = 0; i < 55; i++) rest |= x[i] && i <= 32'(by);
     return {54'(x >> by >> 1), rest};
   endfunction
+
+  copies #(
+    .Width(4),
+    .Copies(2)
+  ) u_s10_amount (
+    .clk_i,
+    .d_i(s9_none_q || s9_over_q ? '0 : s9_amount_q[3:0]),
+    .q_o(s10_amount_q)
+  );
+  for (genvar k = 0; k < 2; k++) begin : gen_half
+    copies #(
+      .Width(2),
+      .Copies(1)
+    ) u_s11_amount (
+      .clk_i,
+      .d_i(s10_amount_q[k][1:0]),
+      .q_o(s11_amount_q[k])
+    );
+    always_comb begin
+      unique case (s10_amount_q[k][3:2])
+        2'd0: s11_offset[k] = s10_offset_q;
+        2'd1: s11_offset[k] = right_jam(s10_offset_q, 6'd4);
+        2'd2: s11_offset[k] = right_jam(s10_offset_q, 6'd8);
+        2'd3: s11_offset[k] = right_jam(s10_offset_q, 6'd12);
+      endcase
+      unique case (s11_amount_q[k])
+        2'd0: s12_offset[k] = s11_offset_q;
+        2'd1: s12_offset[k] = right_jam(s11_offset_q, 6'd1);
+        2'd2: s12_offset[k] = right_jam(s11_offset_q, 6'd2);
+        2'd3: s12_offset[k] = right_jam(s11_offset_q, 6'd3);
+      endcase
+    end
+  end
 
   // three shifts of a quarter each, so that a shift is a multiplexer of four
   logic [54:0] s10_in;
@@ -178,22 +213,8 @@ module norm_channel
         2'd3: s10_offset_q <= right_jam(s10_in, 6'd48);
       endcase
     end
-    s10_amount_q <= s9_none_q || s9_over_q ? '0 : s9_amount_q[3:0];
-
-    unique case (s10_amount_q[3:2])
-      2'd0: s11_offset_q <= s10_offset_q;
-      2'd1: s11_offset_q <= right_jam(s10_offset_q, 6'd4);
-      2'd2: s11_offset_q <= right_jam(s10_offset_q, 6'd8);
-      2'd3: s11_offset_q <= right_jam(s10_offset_q, 6'd12);
-    endcase
-    s11_amount_q <= s10_amount_q[1:0];
-
-    unique case (s11_amount_q)
-      2'd0: s12_offset_q <= s11_offset_q;
-      2'd1: s12_offset_q <= right_jam(s11_offset_q, 6'd1);
-      2'd2: s12_offset_q <= right_jam(s11_offset_q, 6'd2);
-      2'd3: s12_offset_q <= right_jam(s11_offset_q, 6'd3);
-    endcase
+    s11_offset_q <= {s11_offset[1][54:28], s11_offset[0][27:0]};
+    s12_offset_q <= {s12_offset[1][54:28], s12_offset[0][27:0]};
 
     s10_offset_negative_q <= s9_offset_negative_q;
     s11_offset_negative_q <= s10_offset_negative_q;

@@ -145,6 +145,48 @@ module norm_group
   logic [32:0] d0_q, d1_q, d2_q;
   logic [15:0] d3_q;
 
+  logic [32:0] v0, v1, v2, d1, d2;  // a borrow is a missing carry
+  carry_select #(
+    .Width(32)
+  ) u_v0 (
+    .a_i(scaled[31:0]),
+    .b_i(~square[31:0]),
+    .carry_i(1'b1),
+    .sum_o(v0)
+  );
+  carry_select #(
+    .Width(32)
+  ) u_v1 (
+    .a_i(scaled[63:32]),
+    .b_i(~square[63:32]),
+    .carry_i(!v0_q[32]),
+    .sum_o(v1)
+  );
+  carry_select #(
+    .Width(32)
+  ) u_v2 (
+    .a_i(scaled[95:64]),
+    .b_i(~square[95:64]),
+    .carry_i(!v1_q[32]),
+    .sum_o(v2)
+  );
+  carry_select #(
+    .Width(32)
+  ) u_d1 (
+    .a_i({v1_q[15:0], v0_q[31:16]}),
+    .b_i(eps_term_i[63:32]),
+    .carry_i(d0_q[32]),
+    .sum_o(d1)
+  );
+  carry_select #(
+    .Width(32)
+  ) u_d2 (
+    .a_i({v2_q[15:0], v1_q[31:16]}),
+    .b_i(eps_term_i[95:64]),
+    .carry_i(d1_q[32]),
+    .sum_o(d2)
+  );
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       add_valid_q <= '0;
@@ -153,12 +195,12 @@ module norm_group
       add_valid_q <= {add_valid_q[3:0], square_valid};
       wrong_q <= add_valid_q[2] && v2_q[32];
     end
-    if (square_valid) v0_q <= {1'b0, scaled[31:0]} - {1'b0, square[31:0]};
-    if (add_valid_q[0]) v1_q <= {1'b0, scaled[63:32]} - {1'b0, square[63:32]} - 33'(v0_q[32]);
-    if (add_valid_q[1]) v2_q <= {1'b0, scaled[95:64]} - {1'b0, square[95:64]} - 33'(v1_q[32]);
+    if (square_valid) v0_q <= {!v0[32], v0[31:0]};
+    if (add_valid_q[0]) v1_q <= {!v1[32], v1[31:0]};
+    if (add_valid_q[1]) v2_q <= {!v2[32], v2[31:0]};
     if (add_valid_q[0]) d0_q <= {1'b0, v0_q[15:0], 16'b0} + {1'b0, eps_term_i[31:0]};
-    if (add_valid_q[1]) d1_q <= {1'b0, v1_q[15:0], v0_q[31:16]} + {1'b0, eps_term_i[63:32]} + 33'(d0_q[32]);
-    if (add_valid_q[2]) d2_q <= {1'b0, v2_q[15:0], v1_q[31:16]} + {1'b0, eps_term_i[95:64]} + 33'(d1_q[32]);
+    if (add_valid_q[1]) d1_q <= d1;
+    if (add_valid_q[2]) d2_q <= d2;
     if (add_valid_q[3]) d3_q <= {8'b0, v2_q[23:16]} + eps_term_i[111:96] + 16'(d2_q[32]);
   end
 

@@ -10,7 +10,7 @@ module norm_prepare
   input logic clk_i,
   input logic rst_ni,
 
-  input logic               valid_i,
+  input logic        [ 1:0] valid_i,  // the same twice, since one would have too many readers
   input logic        [63:0] eps_i,
   input logic signed [ 7:0] exponent_i,  // -16 to 24
   input logic        [23:0] count_i,  // not 0; stable until `ready_o`
@@ -26,7 +26,8 @@ module norm_prepare
   logic [63:0] eps_q;
   logic half_q;  // the last bit that left on the right
   logic over_q;  // more than 2^63 - 1
-  logic left_q, shifting_q;
+  logic shifting_q;
+  logic [1:0] left_q;  // the same twice
   logic [4:0] steps_q;
   logic signed [7:0] steps;
 
@@ -44,28 +45,39 @@ module norm_prepare
       round_q <= '0;
       rounded_q <= 1'b0;
     end else begin
-      if (valid_i) shifting_q <= 1'b1;
+      if (valid_i[0]) shifting_q <= 1'b1;
       else if (steps_q == '0) shifting_q <= 1'b0;
       round_q   <= {round_q[0], shifting_q && steps_q == '0};
       rounded_q <= round_q[1];
     end
   end
 
+  copies #(
+    .Copies(2)
+  ) u_left (
+    .clk_i,
+    .d_i(valid_i[0] ? steps < 8'sd0 : left_q[0]),
+    .q_o(left_q)
+  );
+
   always_ff @(posedge clk_i) begin
-    if (valid_i) begin
+    if (valid_i[1]) begin
       eps_q <= eps_i;
+    end else if (shifting_q && steps_q != '0) begin
+      for (int unsigned i = 0; i < 64; i++) begin
+        if (left_q[i/32]) eps_q[i] <= i < 2 ? 1'b0 : eps_q[(i+62)%64];
+        else eps_q[i] <= i < 62 && eps_q[(i+2)%64];
+      end
+    end
+
+    if (valid_i[0]) begin
       half_q <= 1'b0;
       over_q <= 1'b0;
-      left_q <= steps < 8'sd0;
       steps_q <= steps < 8'sd0 ? 5'(-steps) : 5'(steps);
     end else if (shifting_q && steps_q != '0) begin
       steps_q <= steps_q - 1'b1;
-      if (left_q) begin
-        eps_q  <= {eps_q[61:0], 2'b00};
-        over_q <= over_q || eps_q[63:62] != '0;
-      end else begin
-        {eps_q, half_q} <= {2'b00, eps_q[63:1]};
-      end
+      if (left_q[1]) over_q <= over_q || eps_q[63:62] != '0;
+      else half_q <= eps_q[1];
     end
 
     if (round_q[0]) begin
@@ -87,7 +99,7 @@ module norm_prepare
   logic [ 4:0] zeros_q;
 
   always_ff @(posedge clk_i) begin
-    if (valid_i) begin
+    if (valid_i[0]) begin
       normal_q <= count_i;
       zeros_q  <= '0;
     end else if (!normal_q[23]) begin
@@ -110,7 +122,7 @@ module norm_prepare
   ) u_square (
     .clk_i,
     .rst_ni,
-    .valid_i,
+    .valid_i(valid_i[0]),
     .a_i({8'b0, count_i}),
     .b_i({8'b0, count_i}),
     .side_i(1'b0),
@@ -135,7 +147,7 @@ module norm_prepare
   );
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || valid_i) begin
+    if (!rst_ni || valid_i[0]) begin
       square_ready_q <= 1'b0;
       scaled_ready_q <= 1'b0;
       term_start_q   <= 1'b0;

@@ -90,8 +90,8 @@ module norm_sums
   logic [4:0] valid_q, group_last_q;
   logic [3:0] group_first_q;
   sums_t s1_data_q;
-  logic [2:0] s1_gap_q;
-  logic s2_gap_q;
+  logic [1:0][2:0] s1_gap_q;  // of the sum, of the squares: one for both would have too many readers
+  logic [1:0] s2_gap_q;
   logic [SumWidth-1:0] s2_sum_q, s3_sum_q;
   logic [SquaresWidth-1:0] s2_squares_q, s3_squares_q;
   logic [24:0] s4_sum_q;  // with its carry
@@ -118,14 +118,12 @@ module norm_sums
     group_last_q <= {group_last_q[3:0], answers_left_q == 16'd1};
 
     s1_data_q <= rdata_i;
-    s1_gap_q <= answers_in_a_q != '0 ? gap_a_i : gap_b_i;
 
-    s2_sum_q <= s1_data_q.sum[SumWidth-1:0] << s1_gap_q[1:0];
-    s2_squares_q <= s1_data_q.sum_squares << {s1_gap_q[1:0], 1'b0};
-    s2_gap_q <= s1_gap_q[2];
+    s2_sum_q <= s1_data_q.sum[SumWidth-1:0] << s1_gap_q[0][1:0];
+    s2_squares_q <= s1_data_q.sum_squares << {s1_gap_q[1][1:0], 1'b0};
 
-    s3_sum_q <= s2_gap_q ? s2_sum_q << 4 : s2_sum_q;
-    s3_squares_q <= s2_gap_q ? s2_squares_q << 8 : s2_squares_q;
+    s3_sum_q <= s2_gap_q[0] ? s2_sum_q << 4 : s2_sum_q;
+    s3_squares_q <= s2_gap_q[1] ? s2_squares_q << 8 : s2_squares_q;
 
     if (valid_q[2]) begin
       s4_sum_q <= {1'b0, group_first_q[2] ? 24'b0 : s4_sum_q[23:0]} + {1'b0, s3_sum_q[23:0]};
@@ -140,6 +138,24 @@ module norm_sums
     end
     s5_sum_low_q <= s4_sum_q[23:0];
     s5_squares_low_q <= s4_squares_q[31:0];
+  end
+
+  copies #(
+    .Width(3),
+    .Copies(2)
+  ) u_s1_gap (
+    .clk_i,
+    .d_i(answers_in_a_q != '0 ? gap_a_i : gap_b_i),
+    .q_o(s1_gap_q)
+  );
+  for (genvar k = 0; k < 2; k++) begin : gen_s2_gap
+    copies #(
+      .Copies(1)
+    ) u_s2_gap (
+      .clk_i,
+      .d_i(s1_gap_q[k][2]),
+      .q_o(s2_gap_q[k])
+    );
   end
 
   logic fifo_ready;

@@ -48,22 +48,23 @@ module norm_unit
   localparam int unsigned MapsDepth = 32;  // channels from their factors to the memory
   localparam int unsigned Spacing = 14;  // of groups in norm_group
 
-  typedef enum logic [1:0] {
+  typedef enum logic [2:0] {
     StateIdle,
     StateSetup,  // the range's products, the head
+    StateStart,  // for one cycle
     StateRun,
     StateDone
   } state_e;
 
   state_e state_q;
   norm_desc_t desc_q;
-  logic take, start, head_ready, wrong_q, group_wrong, settled, stopping_q, error_q;
+  logic take, start_soon, head_ready, wrong_q, group_wrong, settled, stopping_q, error_q;
   logic failed_q;  // a group was wrong: its error is told once
 
   assign desc_ready_o = state_q == StateIdle;
   assign take = desc_valid_i && desc_ready_o;
-  // one cycle at the end of StateSetup, where nothing speaks against it
-  assign start = state_q == StateSetup && head_ready && !wrong_q && !stopping_q;
+  // the end of StateSetup, where nothing speaks against it
+  assign start_soon = state_q == StateSetup && head_ready && !wrong_q && !stopping_q;
   assign done_o = state_q == StateDone;
   assign error_o = error_q;
   assign error_code_o = ErrorField;
@@ -82,21 +83,34 @@ module norm_unit
           if (take) state_q <= StateSetup;
         end
         StateSetup: begin
-          if (start) begin
-            state_q <= StateRun;
+          if (start_soon) begin
+            state_q <= StateStart;
           end else if (head_ready) begin
             state_q <= StateDone;
             error_q <= wrong_q;
           end
         end
+        StateStart: state_q <= StateRun;
         StateRun: begin
           error_q <= group_wrong && !failed_q;
           if (settled) state_q <= StateDone;
         end
         StateDone: state_q <= StateIdle;
+        default: state_q <= StateIdle;
       endcase
     end
   end
+
+  // StateStart, once for each part that begins then
+  logic start, sums_start;
+  logic [1:0] prepare_start;
+  copies #(
+    .Copies(4)
+  ) u_start (
+    .clk_i,
+    .d_i(start_soon),
+    .q_o({start, sums_start, prepare_start})
+  );
 
   always_ff @(posedge clk_i) begin
     if (state_q != StateRun) failed_q <= 1'b0;
@@ -234,7 +248,7 @@ module norm_unit
   ) u_sums (
     .clk_i,
     .rst_ni,
-    .start_i(start),
+    .start_i(sums_start),
     .first_i(sums_first_q),
     .left_in_a_i(left_in_a_q),
     .groups_i(desc_q.groups),
@@ -271,7 +285,7 @@ module norm_unit
   norm_prepare u_prepare (
     .clk_i,
     .rst_ni,
-    .valid_i(start),
+    .valid_i(prepare_start),
     .eps_i(head_q.eps),
     .exponent_i(head_q.exponent),
     .count_i(desc_q.count),

@@ -33,7 +33,6 @@ module prep_lane (
     bias1_q <= b_i + $signed(half_i);
     shift1_q <= shift_i;
     p2_q <= m1_q + bias1_q;
-    shift2_q <= shift1_q;
     t3_q <= p2_q >>> shift2_q[2:0];
     shift3_q <= shift2_q[4:3];
     t4_q <= t3_q >>> {shift3_q, 3'b000};
@@ -41,6 +40,15 @@ module prep_lane (
     else u5_q <= {t4_q[31], {15{!t4_q[31]}}};
   end
   assign product_o = p2_q;
+  // not one with the other lanes' of this channel: it would drive too many
+  copies #(
+      .Width(5),
+      .Copies(1)
+  ) u_shift (
+      .clk_i,
+      .d_i(shift1_q),
+      .q_o(shift2_q)
+  );
 
   logic signed [15:0] y;
   silu u_silu (

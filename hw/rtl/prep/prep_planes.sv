@@ -1,7 +1,7 @@
 // Kinds 2 and 3 of `prep`: I channels of the pixels of a chunk as one of two planes.
 //
 // `x_i` (values of streams) with its plane at `stream_low_i` 4 cycles later; `plane_o` 5 cycles after `x_i`. Words of the state with
-// `state_valid_i` and `state_first_i`; their planes 9 cycles later, `state_low_i` 8 cycles later.
+// `state_valid_i`, and `state_first_i` a cycle before; their planes 9 cycles later, `state_low_i` 8 cycles later.
 module prep_planes
   import prep_pkg::*;
 #(
@@ -41,9 +41,24 @@ module prep_planes
     );
   end
 
-  // one for each pixel, so that none drives too many
-  logic [Pixels-1:0] low_q;
-  always_ff @(posedge clk_i) low_q <= {Pixels{from_state_i ? state_low_i : stream_low_i}};
+  // some for each pixel, so that none drives too many
+  localparam int unsigned Copies = I > 4 ? 4 : I;
+  localparam int unsigned Part = I / Copies;
+  logic [Pixels-1:0][Copies-1:0] low_q, from_state_q;
+  copies #(
+      .Copies(Pixels * Copies)
+  ) u_low (
+      .clk_i,
+      .d_i(from_state_i ? state_low_i : stream_low_i),
+      .q_o(low_q)
+  );
+  copies #(
+      .Copies(Pixels * Copies)
+  ) u_from_state (
+      .clk_i,
+      .d_i(from_state_i),
+      .q_o(from_state_q)
+  );
 
   for (genvar p = 0; p < Pixels; p++) begin : gen_pixel
     for (genvar i = 0; i < I; i++) begin : gen_lane
@@ -54,12 +69,12 @@ module prep_planes
         else if (half1_q < -Max) clamped2_q <= -Max;
         else clamped2_q <= half1_q;
         biased4_q <= value3_q + 16'sd64;
-        plane_o[p][i] <= low_q[p] ? {{2{!biased4_q[6]}}, biased4_q[5:0]} : biased4_q[14:7];
+        plane_o[p][i] <= low_q[p][i/Part] ? {{2{!biased4_q[6]}}, biased4_q[5:0]} : biased4_q[14:7];
       end
       if (p < StatePixels && i < Channels) begin : gen_either
-        always_ff @(posedge clk_i) value3_q <= from_state_i ? of_state[p][i] : clamped2_q;
+        always_ff @(posedge clk_i) value3_q <= from_state_q[p][i/Part] ? of_state[p][i] : clamped2_q;
       end else begin : gen_stream
-        always_ff @(posedge clk_i) value3_q <= from_state_i ? '0 : clamped2_q;
+        always_ff @(posedge clk_i) value3_q <= from_state_q[p][i/Part] ? '0 : clamped2_q;
       end
       logic unused_sign;
       assign unused_sign = biased4_q[15];

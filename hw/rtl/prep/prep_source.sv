@@ -88,8 +88,8 @@ module prep_source
     slot_t of;
   } step_t;
 
-  step_t walked, step;
-  logic issue_valid, issue_pop, steps_fit;
+  step_t walked, next, step;  // `step` stands in a register, `next` behind it in the FIFO
+  logic next_valid, next_pop, issue_valid, issue_pop, steps_fit;
   logic [4:0] steps_count;
   assign walked = '{
       read: read_i,
@@ -109,14 +109,20 @@ module prep_source
       .in_valid_i(step_i),
       .in_ready_o(steps_fit),
       .in_data_i(walked),
-      .out_valid_o(issue_valid),
-      .out_ready_i(issue_pop),
-      .out_data_o(step),
+      .out_valid_o(next_valid),
+      .out_ready_i(next_pop),
+      .out_data_o(next),
       .count_o(steps_count)
   );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) go_o <= 1'b0;
     else go_o <= steps_count < 5'd10;
+  end
+  assign next_pop = next_valid && (!issue_valid || issue_pop);
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) issue_valid <= 1'b0;
+    else issue_valid <= next_valid || (issue_valid && !issue_pop);
+    if (next_pop) step <= next;
   end
 
   // ---------------------------------------------------------------- issue of reads
@@ -164,7 +170,19 @@ module prep_source
   logic [WordBits-1:0] word_in;
   logic [$clog2(Words+1)-1:0] unused_tags;
   assign word_back = stream_rvalid_i || state_rvalid_i;
-  assign word_in = from_state_i ? WordBits'(state_rdata_i) : stream_rdata_i;
+  // of the state 128 bits; in four parts, so that no choice drives too many
+  logic [3:0] from_state_q;
+  copies #(
+      .Copies(4)
+  ) u_from_state (
+      .clk_i,
+      .d_i(from_state_i),
+      .q_o(from_state_q)
+  );
+  always_comb begin
+    word_in = stream_rdata_i;
+    for (int unsigned k = 0; k < 4; k++) if (from_state_q[k]) word_in[32*k+:32] = state_rdata_i[32*k+:32];
+  end
   fifo #(
       .Width(IndexWidth),
       .Depth(Words)
@@ -284,7 +302,7 @@ module prep_source
   assign payload_o = head_q.payload;
   assign pixels_o = head_q.pixels;
   assign hold_o = head_q.hold;
-  assign busy_o = issue_valid || waiting_valid || head_valid_q;
+  assign busy_o = next_valid || issue_valid || waiting_valid || head_valid_q;
 
 `ifndef SYNTHESIS
   assert property (@(posedge clk_i) disable iff (!rst_ni) step_i |-> steps_fit)

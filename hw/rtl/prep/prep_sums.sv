@@ -42,7 +42,27 @@ module prep_sums
   } entry_t;
 
   logic first_q;  // the next values begin new sums
-  logic valid1_q, first1_q, last1_q, last2_q;
+  logic valid1_q, last1_q, last2_q;
+  // copies of what all lanes look at, so that none drives too many
+  logic first;
+  logic [I-1:0][1:0] first_lane_q;
+  logic [I-1:0] first1_q;
+  assign first = start_i || (valid_i ? last_i : first_q);
+  copies #(
+      .Copies(2 * I)
+  ) u_first (
+      .clk_i,
+      .d_i(first || !rst_ni),
+      .q_o(first_lane_q)
+  );
+  copies #(
+      .Copies(I)
+  ) u_first1 (
+      .clk_i,
+      .d_i(first_q),
+      .q_o(first1_q)
+  );
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       first_q  <= 1'b1;
@@ -50,14 +70,12 @@ module prep_sums
       last1_q  <= 1'b0;
       last2_q  <= 1'b0;
     end else begin
-      if (start_i) first_q <= 1'b1;
-      else if (valid_i) first_q <= last_i;
+      first_q  <= first;
       valid1_q <= valid_i;
       last1_q  <= valid_i && last_i;
       last2_q  <= last1_q;
     end
   end
-  always_ff @(posedge clk_i) first1_q <= first_q;
 
   // The low halves of finished sums wait one cycle for their high ones.
   entry_t [I-1:0] done_q;
@@ -69,13 +87,13 @@ module prep_sums
     logic sum_carry_q, square_carry_q, negative_q;
     always_ff @(posedge clk_i) begin
       if (valid_i) begin
-        {sum_carry_q, sum_low_q} <= {1'b0, first_q ? 32'b0 : sum_low_q} + {1'b0, {16{x_i[i][15]}}, x_i[i]};
-        {square_carry_q, square_low_q} <= {1'b0, first_q ? 32'b0 : square_low_q} + {1'b0, square_i[i]};
+        {sum_carry_q, sum_low_q} <= {1'b0, {16{x_i[i][15]}}, x_i[i]} + {1'b0, first_lane_q[i][0] ? 32'b0 : sum_low_q};
+        {square_carry_q, square_low_q} <= {1'b0, square_i[i]} + {1'b0, first_lane_q[i][1] ? 32'b0 : square_low_q};
         negative_q <= x_i[i][15];
       end
       if (valid1_q) begin
-        sum_high_q[i] <= (first1_q ? '0 : sum_high_q[i]) + SumHigh'(sum_carry_q) - SumHigh'(negative_q);
-        square_high_q[i] <= (first1_q ? '0 : square_high_q[i]) + SquareHigh'(square_carry_q);
+        sum_high_q[i] <= (first1_q[i] ? '0 : sum_high_q[i]) + SumHigh'(sum_carry_q) - SumHigh'(negative_q);
+        square_high_q[i] <= (first1_q[i] ? '0 : square_high_q[i]) + SquareHigh'(square_carry_q);
       end
       sum_low2_q[i] <= sum_low_q;
       square_low2_q[i] <= square_low_q;
@@ -109,14 +127,32 @@ module prep_sums
       for (int unsigned i = 0; i < I; i++) begin
         done_q[i] <= {sum_high_q[i], sum_low2_q[i], square_high_q[i], square_low2_q[i]};
       end
-    end else if (we_q && sums_wgnt_i) begin
-      done_q <= done_q >> $bits(entry_t);
     end
+  end
+
+  // the channel that is written, for 12 bits of its entry each, so that no choice drives too many
+  localparam int unsigned Part = 12;
+  localparam int unsigned Parts = ($bits(entry_t) + Part - 1) / Part;
+  logic [LanesWidth-2:0] lane_q, lane;
+  logic [Parts-1:0][LanesWidth-2:0] lane_part_q;
+  entry_t entry;
+  assign lane = last2_q ? '0 : lane_q + (LanesWidth - 1)'(we_q && sums_wgnt_i);
+  always_ff @(posedge clk_i) lane_q <= lane;
+  copies #(
+      .Width(LanesWidth - 1),
+      .Copies(Parts)
+  ) u_lane (
+      .clk_i,
+      .d_i(lane),
+      .q_o(lane_part_q)
+  );
+  always_comb begin
+    for (int unsigned b = 0; b < $bits(entry_t); b++) entry[b] = done_q[lane_part_q[b/Part]][b];
   end
 
   assign sums_we_o = we_q;
   assign sums_waddr_o = addr_q;
-  assign sums_wdata_o.sum = 64'($signed({done_q[0].sum_high, done_q[0].sum_low}));
-  assign sums_wdata_o.sum_squares = 64'({done_q[0].square_high, done_q[0].square_low});
+  assign sums_wdata_o.sum = 64'($signed({entry.sum_high, entry.sum_low}));
+  assign sums_wdata_o.sum_squares = 64'({entry.square_high, entry.square_low});
 
 endmodule

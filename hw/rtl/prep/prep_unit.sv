@@ -234,7 +234,7 @@ module prep_unit
 
   localparam int unsigned Stages = 23;  // S0 to S22: a slot enters, and is in S0 in the cycle behind that
   logic [Stages-1:0] valid_q, last_q;
-  logic [20:0] first_q;
+  logic [19:0] first_q;
   logic [8:0] low_q;
   logic [6:0] block_q;
   always_ff @(posedge clk_i) begin
@@ -242,7 +242,7 @@ module prep_unit
     else valid_q <= {valid_q[Stages-2:0], enter};
   end
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[19:0], slot.first};
+    first_q <= {first_q[18:0], slot.first};
     last_q  <= {last_q[Stages-2:0], slot.last};
     low_q   <= {low_q[7:0], slot.low};
     block_q <= {block_q[5:0], slot_block};
@@ -250,44 +250,101 @@ module prep_unit
   assign map_pop = valid_q[3] && norm;
 
   // S1: the words; S2: a block of each
-  logic [Pixels-1:0][SelWidth-1:0] select0_q, select1_q;  // one for each pixel, so that none drives too many
+  localparam int unsigned Selects = I > 8 ? 8 : I;  // registers for each pixel, so that none drives too many
+  logic [SelWidth-1:0] select0_q;
+  logic [Pixels-1:0][Selects-1:0][SelWidth-1:0] select1_q;
+  copies #(
+      .Width(SelWidth),
+      .Copies(Pixels * Selects)
+  ) u_select (
+      .clk_i,
+      .d_i(select0_q),
+      .q_o(select1_q)
+  );
   logic signed [Pixels-1:0][I-1:0][15:0] x2_q, x3_q, x4_q;
   always_ff @(posedge clk_i) begin
-    select0_q <= {Pixels{slot.select}};
-    select1_q <= select0_q;
-    for (int unsigned p = 0; p < Pixels; p++) x2_q[p] <= word[p][select1_q[p]*(I*16)+:I*16];
+    select0_q <= slot.select;
+    for (int unsigned p = 0; p < Pixels; p++) begin
+      for (int unsigned i = 0; i < I; i++) begin
+        x2_q[p][i] <= word[p][(32'(select1_q[p][i*Selects/I])*I+i)*16+:16];
+      end
+    end
     x3_q <= x2_q;
   end
+
+  // What stands still while a descriptor runs, a cycle later and once for each channel.
+  typedef struct packed {
+    logic [1:0] norm;
+    logic to_stream;
+    logic silu;
+    logic mean;
+    logic mean_values;  // of values, else of operands, in the lanes
+    prep_head_t head;
+  } fixed_t;
+  // verilator lint_off UNUSEDSIGNAL  // a head's shift is of kind 3
+  fixed_t [I-1:0] fixed_q;
+  // verilator lint_on UNUSEDSIGNAL
+  fixed_t fixed;
+  assign fixed = '{
+      norm: {2{norm}},
+      to_stream: to_stream,
+      silu: norm && desc.silu,
+      mean: mean,
+      mean_values: mean && (planes || to_stream),
+      head: head
+  };
+  copies #(
+      .Width($bits(fixed_t)),
+      .Copies(I)
+  ) u_fixed (
+      .clk_i,
+      .d_i(fixed),
+      .q_o(fixed_q)
+  );
 
   // S3, S4: the mean of values, of chunks of one pixel
   logic [I-1:0][17:0] sum3_q;
   logic [I-1:0][15:0] x4_first;
-  logic mean_values;  // else of operands, in the lanes
-  assign mean_values = mean && (planes || to_stream);
+  logic [I-1:0] first2_q;
+  copies #(
+      .Copies(I)
+  ) u_first2 (
+      .clk_i,
+      .d_i(first_q[1]),
+      .q_o(first2_q)
+  );
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < I; i++) begin
-      if (valid_q[2]) sum3_q[i] <= (first_q[2] ? 18'd2 : sum3_q[i]) + {{2{x2_q[0][i][15]}}, x2_q[0][i]};
+      if (valid_q[2]) sum3_q[i] <= {{2{x2_q[0][i][15]}}, x2_q[0][i]} + (first2_q[i] ? 18'd2 : sum3_q[i]);
     end
     x4_q <= x3_q;
     x4_q[0] <= x4_first;
   end
   always_comb begin
-    for (int unsigned i = 0; i < I; i++) x4_first[i] = mean_values ? sum3_q[i][17:2] : x3_q[0][i];
+    for (int unsigned i = 0; i < I; i++) x4_first[i] = fixed_q[i].mean_values ? sum3_q[i][17:2] : x3_q[0][i];
   end
 
   // ---------------------------------------------------------------- lanes: kinds 0 and 1, squares of kind 4
 
   logic [I-1:0][31:0] product6;
   logic [LanePixels-1:0][I-1:0][7:0] operand22;
+  logic [I-1:0] first20_q;  // with valid_q[20]: a mean begins
+  copies #(
+      .Copies(I)
+  ) u_first20 (
+      .clk_i,
+      .d_i(first_q[19] || !mean),
+      .q_o(first20_q)
+  );
   for (genvar i = 0; i < I; i++) begin : gen_channel
     // kind 1 is the identity
     logic signed [31:0] b4_q;
     logic [31:0] half4_q;
     logic [4:0] shift4_q;
     always_ff @(posedge clk_i) begin
-      b4_q <= norm ? map[i].b : '0;
-      shift4_q <= norm ? map[i].shift[4:0] : '0;
-      half4_q <= norm && map[i].shift[4:0] != '0 ? 32'(1) << (map[i].shift[4:0] - 5'd1) : '0;
+      b4_q <= fixed_q[i].norm[0] ? map[i].b : '0;
+      shift4_q <= fixed_q[i].norm[0] ? map[i].shift[4:0] : '0;
+      half4_q <= fixed_q[i].norm[1] && map[i].shift[4:0] != '0 ? 32'(1) << (map[i].shift[4:0] - 5'd1) : '0;
     end
     logic unused_shift;
     assign unused_shift = ^map[i].shift[7:5];
@@ -296,26 +353,26 @@ module prep_unit
       logic signed [31:0] product;
       logic signed [15:0] a4_q;  // nothing stands between it and the multiplier
       if (p == 0) begin : gen_square
-        always_ff @(posedge clk_i) a4_q <= norm ? map[i].a : to_stream ? x4_first[i] : 16'sd1;
+        always_ff @(posedge clk_i) a4_q <= fixed_q[i].norm[0] ? map[i].a : fixed_q[i].to_stream ? x4_first[i] : 16'sd1;
         assign product6[i] = product;
       end else begin : gen_map
-        always_ff @(posedge clk_i) a4_q <= norm ? map[i].a : 16'sd1;
+        always_ff @(posedge clk_i) a4_q <= fixed_q[i].norm[1] ? map[i].a : 16'sd1;
         logic unused_product;
         assign unused_product = ^product;
       end
       prep_lane u_lane (
           .clk_i,
-          .silu_i(norm && desc.silu),
-          .mean_i(mean && p == 0),
-          .gain_i(head.gain),
-          .zero_i(head.zero_point),
+          .silu_i(fixed_q[i].silu),
+          .mean_i(fixed_q[i].mean && p == 0),
+          .gain_i(fixed_q[i].head.gain),
+          .zero_i(fixed_q[i].head.zero_point),
           .x_i(x4_q[p][i]),
           .a_i(a4_q),
           .b_i(b4_q),
           .half_i(half4_q),
           .shift_i(shift4_q),
           .valid_i(valid_q[20]),
-          .first_i(first_q[20] || !mean || p != 0),
+          .first_i(first20_q[i] || p != 0),
           .product_o(product),
           .operand_o(operand22[p][i])
       );
@@ -340,7 +397,7 @@ module prep_unit
       .x_i(x4_q),
       .stream_low_i(low_q[7]),
       .state_valid_i(valid_q[1]),
-      .state_first_i(first_q[1] || !mean),
+      .state_first_i(first_q[0] || !mean),
       .state_i(state),
       .state_low_i(low_q[8]),
       .plane_o(plane)
@@ -378,20 +435,32 @@ module prep_unit
   // A chunk of fewer pixels stands in each place that its banks may take.
   logic [Pixels-1:0][I-1:0][7:0] result_q;
   logic result_valid_q, group_written, writer_busy;
-  logic [Pixels-1:0][IndexWidth-1:0] from;
-  always_comb begin
-    for (int unsigned p = 0; p < Pixels; p++) begin
-      from[p] = IndexWidth'(p);
-      if (mean) from[p] = '0;
-      else if (from_state) from[p] = IndexWidth'(p % StatePixels);
-    end
-  end
+  localparam int unsigned Choices = I > 8 ? 8 : I;  // registers for each pixel, so that none drives too many
+  typedef struct packed {
+    logic to_stream;
+    logic planes;
+    logic mean;
+    logic from_state;
+  } choice_t;
+  choice_t [Pixels-1:0][Choices-1:0] choice_q;
+  choice_t choice;
+  assign choice = '{to_stream: to_stream, planes: planes, mean: mean, from_state: from_state};
+  copies #(
+      .Width($bits(choice_t)),
+      .Copies(Pixels * Choices)
+  ) u_choice (
+      .clk_i,
+      .d_i(choice),
+      .q_o(choice_q)
+  );
   always_ff @(posedge clk_i) begin
     for (int unsigned p = 0; p < Pixels; p++) begin
       for (int unsigned i = 0; i < I; i++) begin
-        if (to_stream) result_q[p][i] <= p == 1 ? x4_q[0][i][15:8] : x4_q[0][i][7:0];
-        else if (planes) result_q[p][i] <= plane[from[p]][i];
-        else result_q[p][i] <= operand22[mean ? 0 : p % LanePixels][i];
+        choice_t of;
+        of = choice_q[p][i*Choices/I];
+        if (of.to_stream) result_q[p][i] <= p == 1 ? x4_q[0][i][15:8] : x4_q[0][i][7:0];
+        else if (of.planes) result_q[p][i] <= plane[of.mean ? 0 : of.from_state ? p % StatePixels : p][i];
+        else result_q[p][i] <= operand22[of.mean ? 0 : p % LanePixels][i];
       end
     end
   end

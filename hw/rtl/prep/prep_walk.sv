@@ -67,12 +67,21 @@ module prep_walk
   localparam int unsigned PlanePixels = plane_pixels(P, O, I);
   localparam int unsigned ShiftWidth = $clog2(IndexWidth + 1);
 
-  logic to_stream, mean, nearest, planes, has_b;
-  assign to_stream = desc_i.kind == 3'd4;
-  assign planes = desc_i.kind == 3'd2 || desc_i.kind == 3'd3;
-  assign nearest = desc_i.resample == 2'd1;
-  assign mean = desc_i.resample == 2'd2;
-  assign has_b = desc_i.channels_b != '0;
+  // The descriptor stands long before `start_i`. Of the first one two registers, since one would have too many readers.
+  logic to_stream, to_stream_dest, mean, nearest, planes, has_b;
+  copies #(
+      .Copies(2)
+  ) u_to_stream (
+      .clk_i,
+      .d_i(desc_i.kind == 3'd4),
+      .q_o({to_stream, to_stream_dest})
+  );
+  always_ff @(posedge clk_i) begin
+    planes <= desc_i.kind == 3'd2 || desc_i.kind == 3'd3;
+    nearest <= desc_i.resample == 2'd1;
+    mean <= desc_i.resample == 2'd2;
+    has_b <= desc_i.channels_b != '0;
+  end
 
   // ---- pixels of a chunk; the last chunk may hold fewer
 
@@ -311,8 +320,8 @@ module prep_walk
   always_ff @(posedge clk_i) begin
     pixel1_q <= source_q + AddrWidth'(column);
     word1_q <= word_q + (quarter_q[1] ? AddrWidth'(desc_i.width) : '0);
-    dest1_q <= to_stream ? dest_q : row_q;
-    offset1_q <= to_stream ? number_q : (low_q ? plane_offset_i : '0);
+    dest1_q <= to_stream_dest ? dest_q : row_q;
+    offset1_q <= to_stream_dest ? number_q : (low_q ? plane_offset_i : '0);
     read1_q <= read;
     index1_q <= index_q;
     slot1_q <= slot;

@@ -51,25 +51,31 @@ module prep_writer
 
   localparam int unsigned Results = 32;
 
+  localparam int unsigned Swaps = I > 4 ? 4 : I;  // of each pixel, so that none drives too many
   typedef struct packed {
     logic [SelWidth-1:0] select;
     logic [AddrWidth-1:0] dest;
     logic [BankWidth-1:0] bank;
     logic swap;
+    logic [Pixels-1:0][Swaps-1:0] swap_data;
     logic [IndexWidth-1:0] pixels;
-    logic [LanesWidth-1:0] lanes;
+    logic [I-1:0] lanes;  // those that hold a channel
     logic group;
   } place_t;
   place_t place_in, place;
-  assign place_in = '{
-      select: select_i,
-      dest: dest_i,
-      bank: bank_i,
-      swap: swap_i,
-      pixels: pixels_i,
-      lanes: lanes_i,
-      group: group_i
-  };
+  always_comb begin
+    place_in = '{
+        select: select_i,
+        dest: dest_i,
+        bank: bank_i,
+        swap: swap_i,
+        swap_data: {(Pixels * Swaps) {swap_i}},
+        pixels: pixels_i,
+        lanes: '0,
+        group: group_i
+    };
+    for (int unsigned i = 0; i < I; i++) place_in.lanes[i] = i < 32'(lanes_i);
+  end
 
   logic take, result_valid, written, unused_valid, places_fit, results_fit;
   logic [Pixels-1:0][I-1:0][7:0] result;
@@ -145,7 +151,7 @@ module prep_writer
       for (int unsigned o = 0; o < O; o++) strobe_q[o] <= o / I == 32'(place.select);
       for (int unsigned i = 0; i < I; i++) begin
         for (int unsigned p = 0; p < Pixels; p++) begin
-          data_q[p][i] <= i < 32'(place.lanes) ? (place.swap ? result[p^1][i] : result[p][i]) : '0;
+          data_q[p][i] <= place.lanes[i] ? result[place.swap_data[p][i*Swaps/I] ? p ^ 1 : p][i] : '0;
         end
       end
     end

@@ -56,15 +56,15 @@ module affine_mem
 
   // stage 1: addresses of the banks
   logic [I-1:0][RowWidth-1:0] row_q;
-  logic [BankWidth-1:0] first1_q, first2_q, first3_q, first4_q;
+  logic [BankWidth-1:0] first1_q, first2_q;
+  logic [BankWidth-1:FineWidth] first3_q;
   always_ff @(posedge clk_i) begin
     for (int unsigned k = 0; k < I; k++) begin
       row_q[k] <= addr_i[BankWidth+:RowWidth] + RowWidth'(k < 32'(addr_i[BankWidth-1:0]));
     end
     first1_q <= addr_i[BankWidth-1:0];
     first2_q <= first1_q;
-    first3_q <= first2_q;
-    first4_q <= first3_q;
+    first3_q <= first2_q[BankWidth-1:FineWidth];
   end
 
   // stages 2 and 3: the banks and their output registers
@@ -82,14 +82,30 @@ module affine_mem
   end
 
   // stages 4 and 5: lane i takes bank (first + i) mod I
+  // amounts for each lane, so that none has too many readers
   affine_t [I-1:0] fine_q;
-  logic [BankWidth-1:0] fine, coarse;
-  assign fine = first3_q & BankWidth'((1 << FineWidth) - 1);
-  assign coarse = first4_q & ~BankWidth'((1 << FineWidth) - 1);
+  logic [I-1:0][FineWidth-1:0] fine;
+  logic [I-1:0][BankWidth-1:FineWidth] coarse;
+  copies #(
+    .Width(FineWidth),
+    .Copies(I)
+  ) u_fine (
+    .clk_i,
+    .d_i(first2_q[FineWidth-1:0]),
+    .q_o(fine)
+  );
+  copies #(
+    .Width(BankWidth - FineWidth),
+    .Copies(I)
+  ) u_coarse (
+    .clk_i,
+    .d_i(first3_q),
+    .q_o(coarse)
+  );
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < I; i++) begin
-      fine_q[i]  <= bank_q[BankWidth'(i)+fine];
-      rdata_o[i] <= fine_q[BankWidth'(i)+coarse];
+      fine_q[i]  <= bank_q[BankWidth'(i)+BankWidth'(fine[i])];
+      rdata_o[i] <= fine_q[BankWidth'(i)+{coarse[i], FineWidth'(0)}];
     end
   end
 

@@ -43,7 +43,7 @@ module dsp48e2_mac #(
         .OPMODEREG(0)
     ) u_dsp (
         .CLK(clk_i),
-        .A({{22{p0_i[7]}}, p0_i}),
+        .A({3'b0, {19{p0_i[7]}}, p0_i}),  // the pre-adder has 27 bits
         .B({{10{w_i[7]}}, w_i}),
         .C(48'b0),
         .D({p1_i[7], p1_i, 18'b0}),

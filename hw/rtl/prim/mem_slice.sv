@@ -164,8 +164,15 @@ module mem_slice #(
     logic [Pieces-2:0] latched_q, chosen_q;
     always_ff @(posedge clk_i) begin
       if (re_i) latched_q <= hit[Pieces-2:0];
-      chosen_q <= latched_q;
     end
+    copies #(
+      .Width(Pieces - 1),
+      .Copies(1)
+    ) u_chosen (
+      .clk_i,
+      .d_i(latched_q),
+      .q_o(chosen_q)
+    );
     always_comb begin
       rdata_o = rdata[Pieces-1];
       for (int s = Pieces - 2; s >= 0; s--) begin

@@ -46,33 +46,43 @@ module sample_form
   for (genvar i = 0; i < MaxCoefficient; i++) begin : gen_coefficient
     for (genvar j = 0; j < MaxValue; j++) begin : gen_value
       for (genvar t = 0; t < Terms; t++) begin : gen_term
-        logic signed [47:0] above, sum;
+        // a term without this product has none before it, or none behind it
+        localparam bit Product = i < 32'(CoefficientLimbs[t]) && j < 32'(ValueLimbs[t]);
+        localparam bit Head = t == 0 || i >= 32'(CoefficientLimbs[t==0?0 : t-1]) || j >= 32'(ValueLimbs[t==0?0 : t-1]);
+        // the last cell's PCOUT goes nowhere
+        // verilator lint_off UNUSEDSIGNAL
+        logic [47:0] above, above_cascade, sum, cascade;
+        // verilator lint_on UNUSEDSIGNAL
         if (t == 0) begin : gen_first
           assign above = '0;
+          assign above_cascade = '0;
         end else begin : gen_next
           assign above = gen_term[t-1].sum;
+          assign above_cascade = gen_term[t-1].cascade;
         end
-        if (i < 32'(CoefficientLimbs[t]) && j < 32'(ValueLimbs[t])) begin : gen_product
-          logic signed [26:0] coefficient_q;
-          logic signed [17:0] value_q;
-          logic signed [44:0] product_q;
-          logic signed [47:0] sum_q;
-          always_ff @(posedge clk_i) begin
-            coefficient_q <= {i == 32'(CoefficientLimbs[t]) - 1 && coefficient_i[t][26*i+26], coefficient_i[t][26*i+:26]};
-            value_q <= {j == 32'(ValueLimbs[t]) - 1 && late[t][17*j+17], late[t][17*j+:17]};
-            product_q <= coefficient_q * value_q;
-            sum_q <= above + 48'(product_q);
+        if (Product) begin : gen_product
+          dsp48e2_madd #(
+            .Head(Head)
+          ) u_madd (
+            .clk_i,
+            .a_i({i == 32'(CoefficientLimbs[t]) - 1 && coefficient_i[t][26*i+26], coefficient_i[t][26*i+:26]}),
+            .b_i({j == 32'(ValueLimbs[t]) - 1 && late[t][17*j+17], late[t][17*j+:17]}),
+            .pcin_i(above_cascade),
+            .pcout_o(cascade),
+            .p_o(sum)
+          );
+        end else begin : gen_none
+          assign cascade = '0;
+          if (t == 0) begin : gen_zero
+            assign sum = '0;
+          end else begin : gen_pass
+            logic [47:0] sum_q;
+            always_ff @(posedge clk_i) sum_q <= above;
+            assign sum = sum_q;
           end
-          assign sum = sum_q;
-        end else if (t == 0) begin : gen_none
-          assign sum = above;
-        end else begin : gen_pass
-          logic signed [47:0] sum_q;
-          always_ff @(posedge clk_i) sum_q <= above;
-          assign sum = sum_q;
         end
       end
-      assign placed[i*MaxValue+j] = Width'(gen_term[Terms-1].sum) << (26 * i + 17 * j);
+      assign placed[i*MaxValue+j] = Width'($signed(gen_term[Terms-1].sum)) << (26 * i + 17 * j);
     end
   end
 

@@ -31,7 +31,7 @@ module sample_head
   logic valid_q, wrong_q;
   logic [2:0] late_q;
   logic signed [7:0] exponent;
-  logic low_zero, range_wrong;
+  logic low_zero, range_wrong, range_wrong_q, checked_q;
   form_t form_q;
   logic [24:0] minus_low_q;
   // 24 less the exponent, 0 to 40; the output's coefficients times 2^0 to 2^7, then in eights
@@ -46,15 +46,24 @@ module sample_head
   assign form_o = form_q;
 
   assign exponent = entry_q[7:0];
-  assign low_zero = entry_q[46:0] == '0;
+  // what the ranges look at, a cycle before they do
+  logic high_zero, high_ones, two, bit47, exponent_zero, exponent_wrong, is_exponent, is_clip;
+  always_ff @(posedge clk_i) begin
+    low_zero <= entry_q[46:0] == '0;
+    high_zero <= entry_q[63:48] == '0;
+    high_ones <= entry_q[63:48] == '1;
+    two <= entry_q[63:47] == 17'd2;
+    bit47 <= entry_q[47];
+    exponent_zero <= entry_q[63:8] == '0;
+    exponent_wrong <= exponent < -8'sd16 || exponent > 8'sd24;
+    is_exponent <= number_q == Exponent;
+    is_clip <= number_q == Clip;
+    checked_q <= valid_q && !start_i;
+  end
   always_comb begin
-    if (number_q == Exponent) begin
-      range_wrong = entry_q[63:8] != '0 || exponent < -8'sd16 || exponent > 8'sd24;
-    end else if (number_q == Clip) begin
-      range_wrong = entry_q[63:48] != '0 || (entry_q[47] && !low_zero);
-    end else begin
-      range_wrong = entry_q[63:48] != '0 && entry_q[63:48] != '1 && !(entry_q[63:47] == 17'd2 && low_zero);
-    end
+    if (is_exponent) range_wrong = !exponent_zero || exponent_wrong;
+    else if (is_clip) range_wrong = !high_zero || (bit47 && !low_zero);
+    else range_wrong = !high_zero && !high_ones && !(two && low_zero);
   end
 
   always_ff @(posedge clk_i) begin
@@ -74,12 +83,34 @@ module sample_head
       if (req_o && gnt_i) left_q <= left_q - 1'b1;
       if (rvalid_i) got_q <= got_q + 1'b1;
       valid_q <= rvalid_i;
-      if (valid_q && range_wrong) wrong_q <= 1'b1;
+      if (range_wrong_q) wrong_q <= 1'b1;
       late_q <= {late_q[1:0], got_q == Entries};
     end
   end
 
+  // the shift for the two coefficients, and of each for the lower and the upper half of its bits: one would have too many readers
+  logic [1:0][1:0][5:0] shift_late_q;
+  logic [1:0][1:0][56:0] part;
+  logic [1:0][1:0][89:0] shifted;
+  copies #(
+    .Width(6),
+    .Copies(4)
+  ) u_shift (
+    .clk_i,
+    .d_i(shift_q),
+    .q_o(shift_late_q)
+  );
+  always_comb begin
+    for (int unsigned k = 0; k < 2; k++) begin
+      part[0][k] = 57'(x0_stream_q) << shift_late_q[0][k][2:0];
+      part[1][k] = 57'(eps_stream_q) << shift_late_q[1][k][2:0];
+      shifted[0][k] = 90'(x0_part_q) << {shift_late_q[0][k][5:3], 3'b0};
+      shifted[1][k] = 90'(eps_part_q) << {shift_late_q[1][k][5:3], 3'b0};
+    end
+  end
+
   always_ff @(posedge clk_i) begin
+    range_wrong_q <= checked_q && range_wrong && !start_i;
     if (start_i) addr_q <= first_i;
     else if (req_o && gnt_i) addr_q <= addr_q + 1'b1;
     entry_q  <= rdata_i;
@@ -101,10 +132,10 @@ module sample_head
       endcase
     end
     // long before they are used
-    x0_part_q <= 57'(x0_stream_q) << shift_q[2:0];
-    eps_part_q <= 57'(eps_stream_q) << shift_q[2:0];
-    form_q.x0_stream <= 90'(x0_part_q) << {shift_q[5:3], 3'b0};
-    form_q.eps_stream <= 90'(eps_part_q) << {shift_q[5:3], 3'b0};
+    x0_part_q <= {part[0][1][56:28], part[0][0][27:0]};
+    eps_part_q <= {part[1][1][56:28], part[1][0][27:0]};
+    form_q.x0_stream <= {shifted[0][1][89:45], shifted[0][0][44:0]};
+    form_q.eps_stream <= {shifted[1][1][89:45], shifted[1][0][44:0]};
     minus_low_q <= {1'b0, ~form_q.clip[23:0]} + 25'd1;
     form_q.minus_clip <= {{1'b1, ~form_q.clip[47:24]} + 25'(minus_low_q[24]), minus_low_q[23:0]};
   end

@@ -53,6 +53,7 @@ module sample_philox #(
 
   logic [31:0] next_c0, next_c1, next_c2, next_c3;
   logic again, finished, start;
+  logic [3:0] again_q;  // the same, for a part of a block each, since one would have too many readers
   logic [31:0] number_q;
   localparam int unsigned CountWidth = $clog2(Depth + 1);
   logic [CountWidth-1:0] places_q;
@@ -63,6 +64,13 @@ module sample_philox #(
   assign next_c3 = s4_a_low_q;
   assign finished = valid_q[4] && context_q[4].round == LastRound;
   assign again = valid_q[4] && !finished;
+  copies #(
+    .Copies(4)
+  ) u_again (
+    .clk_i,
+    .d_i(rst_ni && !clear_i && valid_q[3] && context_q[3].round != LastRound),
+    .q_o(again_q)
+  );
   assign start = run_i && !again && places_q != '0;
 
   always_ff @(posedge clk_i) begin
@@ -77,28 +85,37 @@ module sample_philox #(
     end
   end
 
-  assign s3_a_middle = 33'(s2_a_middle_q) + 33'(s2_a_low_q[31:16]);
-  assign s3_b_middle = 33'(s2_b_middle_q) + 33'(s2_b_low_q[31:16]);
+  // verilator lint_off UNUSEDSIGNAL
+  logic [33:0] s3_a_sum, s3_b_sum;  // without a carry
+  // verilator lint_on UNUSEDSIGNAL
+  carry_select #(
+    .Width(33)
+  ) u_s3_a (
+    .a_i(s2_a_middle_q),
+    .b_i({17'b0, s2_a_low_q[31:16]}),
+    .carry_i(1'b0),
+    .sum_o(s3_a_sum)
+  );
+  carry_select #(
+    .Width(33)
+  ) u_s3_b (
+    .a_i(s2_b_middle_q),
+    .b_i({17'b0, s2_b_low_q[31:16]}),
+    .carry_i(1'b0),
+    .sum_o(s3_b_sum)
+  );
+  assign s3_a_middle = s3_a_sum[32:0];
+  assign s3_b_middle = s3_b_sum[32:0];
 
   always_ff @(posedge clk_i) begin
     context_q[4:1] <= context_q[3:0];
-    if (again) begin
-      s0_c0_q <= next_c0;
-      s0_c2_q <= next_c2;
-      context_q[0].c1 <= next_c1;
-      context_q[0].c3 <= next_c3;
-      context_q[0].k0 <= context_q[4].k0 + Weyl0;
-      context_q[0].k1 <= context_q[4].k1 + Weyl1;
-      context_q[0].round <= context_q[4].round + 1'b1;
-    end else begin
-      s0_c0_q <= number_q;
-      s0_c2_q <= counter_i[63:32];
-      context_q[0].c1 <= counter_i[31:0];
-      context_q[0].c3 <= counter_i[95:64];
-      context_q[0].k0 <= key_i[31:0];
-      context_q[0].k1 <= key_i[63:32];
-      context_q[0].round <= '0;
-    end
+    s0_c0_q <= again_q[0] ? next_c0 : number_q;
+    s0_c2_q <= again_q[1] ? next_c2 : counter_i[63:32];
+    context_q[0].c1 <= again_q[0] ? next_c1 : counter_i[31:0];
+    context_q[0].c3 <= again_q[1] ? next_c3 : counter_i[95:64];
+    context_q[0].k0 <= again_q[2] ? context_q[4].k0 + Weyl0 : key_i[31:0];
+    context_q[0].k1 <= again_q[3] ? context_q[4].k1 + Weyl1 : key_i[63:32];
+    context_q[0].round <= again_q[3] ? context_q[4].round + 1'b1 : '0;
 
     for (int unsigned x = 0; x < 2; x++) begin
       for (int unsigned m = 0; m < 2; m++) begin

@@ -147,7 +147,6 @@ module memory_system
 
   weight_mem #(
     .Bytes(O * I),
-    .Writers(2),
     .Depth(T.Weight)
   ) u_weight (
     .clk_i,

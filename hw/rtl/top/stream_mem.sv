@@ -33,7 +33,10 @@ module stream_mem #(
   localparam int unsigned RowWidth = AddrWidth - BankBits;
   localparam int unsigned Width = 16 * Lanes;
 
+  // whose a bank's data are, for each two lanes, so that none has too many readers
+  localparam int unsigned Parts = Lanes > 1 ? Lanes / 2 : 1;
   logic [Banks-1:0][Readers-1:0] bank_req, bank_gnt, bank_rvalid, bank_read_range;
+  logic [Banks-1:0][Readers-1:0][Parts-1:0] bank_part_q;
   logic [Banks-1:0][Width-1:0] bank_rdata;
   logic [Banks-1:0][Writers-1:0] bank_we, bank_wgnt, bank_write_range;
   logic [Readers-1:0][RowWidth-1:0] row;
@@ -79,6 +82,24 @@ module stream_mem #(
     );
   end
 
+  // data come 3 cycles after a bank's grant
+  logic [Banks-1:0][Readers-1:0] granted1_q, granted2_q;
+  always_ff @(posedge clk_i) begin
+    granted1_q <= bank_gnt;
+    granted2_q <= granted1_q;
+  end
+  for (genvar b = 0; b < Banks; b++) begin : gen_part
+    for (genvar r = 0; r < Readers; r++) begin : gen_reader
+      copies #(
+        .Copies(Parts)
+      ) u_part (
+        .clk_i,
+        .d_i(granted2_q[b][r]),
+        .q_o(bank_part_q[b][r])
+      );
+    end
+  end
+
   always_comb begin
     gnt_o = '0;
     read_range_o = '0;
@@ -101,7 +122,7 @@ module stream_mem #(
     for (int unsigned b = 0; b < Banks; b++) begin
       rvalid_d |= bank_rvalid[b];
       for (int unsigned r = 0; r < Readers; r++) begin
-        rdata_d[r] |= bank_rdata[b] & {Width{bank_rvalid[b][r]}};
+        for (int unsigned l = 0; l < Lanes; l++) rdata_d[r][16*l+:16] |= bank_rdata[b][16*l+:16] & {16{bank_part_q[b][r][l*Parts/Lanes]}};
       end
     end
   end
