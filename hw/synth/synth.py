@@ -123,7 +123,8 @@ def child(top, parameters, output):
         ys.run_pass(f"{synthesise} -flatten", design)
         ys.run_pass("setattr -mod -unset keep_hierarchy", design)
         ys.run_pass("flatten -noscopeinfo", design)
-        # what an instance does not use of its module
+        # where instances were, and what one does not use of its module
+        ys.run_pass("delete t:$scopeinfo", design)
         ys.run_pass("opt_clean", design)
     else:
         ys.run_pass(synthesise + " -flatten", design)

@@ -43,7 +43,7 @@ macro_rules! bench {
             const O: usize = $o;
             const I: usize = $i;
             /// As array_pkg says it.
-            const LATENCY: usize = 7 + 4 + 1 + (I / 8).ilog2() as usize + 1;
+            const LATENCY: usize = 1 + 7 + 4 + 1 + (I / 8).ilog2() as usize + 1;
 
             fn run(seed: u64, issues: usize, gap: u32) {
                 let mut random = Random::new(seed);

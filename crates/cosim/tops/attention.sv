@@ -52,9 +52,9 @@ module attention
   end
   // all banks are read in one row
   logic [P-1:0] operand_en;
-  logic unused;
+  logic acc_soon, unused;
   assign operand_addr_o = operand_addr[0];
-  assign unused = ^{operand_en, operand_addr[P-1:1]};
+  assign unused = ^{operand_en, operand_addr[P-1:1], acc_soon};
   assign busy_o = issue.valid;
 
   attention_ctrl #(
@@ -99,6 +99,7 @@ module attention
       .weight_req_o,
       .weight_addr_o,
       .weight_rdata_i,
+      .acc_soon_o(acc_soon),
       .acc_valid_o(acc_valid),
       .acc_o(acc)
   );

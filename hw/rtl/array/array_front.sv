@@ -44,18 +44,18 @@ module array_front
   input logic [O-1:0][I-1:0][7:0] weight_rdata_i,
 
   // FrontLatency + mac_latency(I) after a request with issue_i.last
+  output logic acc_soon_o,  // two cycles before
   output logic acc_valid_o,
   output logic [P-1:0][O-1:0][31:0] acc_o
 );
 
   typedef struct packed {
-    issue_t issue;
     logic bypass;
-    logic [P-1:0] load;
-    logic [P-1:0] fill;
-    logic [P-1:0][BankWidth-1:0] bank;
+    logic load;
+    logic fill;
+    logic [BankWidth-1:0] bank;
     logic [7:0] fill_value;
-  } route_t;
+  } route_t;  // of a lane
 
   assign operand_req_o = read_i;
   assign operand_en_o = bank_en_i;
@@ -68,29 +68,45 @@ module array_front
     $error("array_front is made for equal latencies of the operand and the weight memory");
   end
 
-  route_t [OperandLatency-1:0] route_q;
-  route_t arrived;
-  assign arrived = route_q[OperandLatency-1];
+  // When the data are there, the route stands in a register for each few bytes of a lane: one would have too many readers.
+  localparam int unsigned Parts = I > 4 ? I / 4 : 1;
+  issue_t [OperandLatency:0] issue_q;
+  route_t [OperandLatency-2:0][P-1:0] route_q;
+  route_t [P-1:0][Parts-1:0] arrived;
   always_ff @(posedge clk_i) begin
-    route_q[0] <= '{issue_i, bypass_i, load_i, fill_i, bank_i, fill_value_i};
-    for (int unsigned k = 1; k < OperandLatency; k++) route_q[k] <= route_q[k-1];
+    issue_q <= {issue_q[OperandLatency-1:0], issue_i};
+    for (int unsigned j = 0; j < P; j++) begin
+      route_q[0][j] <= '{bypass: bypass_i, load: load_i[j], fill: fill_i[j], bank: bank_i[j], fill_value: fill_value_i};
+    end
+    for (int unsigned k = 1; k < OperandLatency - 1; k++) route_q[k] <= route_q[k-1];
     if (!rst_ni) begin
-      for (int unsigned k = 0; k < OperandLatency; k++) route_q[k].issue.valid <= 1'b0;
+      for (int unsigned k = 0; k <= OperandLatency; k++) issue_q[k].valid <= 1'b0;
     end
   end
+  for (genvar j = 0; j < P; j++) begin : gen_arrived
+    copies #(
+      .Width($bits(route_t)),
+      .Copies(Parts)
+    ) u_arrived (
+      .clk_i,
+      .d_i(route_q[OperandLatency-2][j]),
+      .q_o(arrived[j])
+    );
+  end
 
-  issue_t issue_q;
   logic [P-1:0][I-1:0][7:0] operand_q;
   logic [O-1:0][I-1:0][7:0] weight_q;
   always_ff @(posedge clk_i) begin
-    issue_q  <= arrived.issue;
     weight_q <= weight_rdata_i;
     for (int unsigned j = 0; j < P; j++) begin
-      if (arrived.bypass) operand_q[j] <= bypass_operand_i[j];
-      else if (arrived.fill[j]) operand_q[j] <= {I{arrived.fill_value}};
-      else if (arrived.load[j]) operand_q[j] <= operand_rdata_i[arrived.bank[j]];
+      for (int unsigned i = 0; i < I; i++) begin
+        route_t of;
+        of = arrived[j][i*Parts/I];
+        if (of.bypass) operand_q[j][i] <= bypass_operand_i[j][i];
+        else if (of.fill) operand_q[j][i] <= of.fill_value;
+        else if (of.load) operand_q[j][i] <= operand_rdata_i[of.bank][i];
+      end
     end
-    if (!rst_ni) issue_q.valid <= 1'b0;
   end
 
   mac_array #(
@@ -101,9 +117,10 @@ module array_front
   ) u_mac (
     .clk_i,
     .rst_ni,
-    .issue_i(issue_q),
+    .issue_i(issue_q[OperandLatency]),
     .operand_i(operand_q),
     .weight_i(weight_q),
+    .acc_soon_o,
     .acc_valid_o,
     .acc_o
   );

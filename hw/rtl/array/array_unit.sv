@@ -108,6 +108,9 @@ module array_unit
   // ---- who has the array ----
 
   logic attention_q;  // attention_ctrl has a descriptor
+  // The same a cycle later, which no request notices: for the addresses of each lane, for what they share, for what is written.
+  logic [P-1:0] attention_lane_q;
+  logic [3:0] attention_late_q;
   logic is_attention, conv_idle;
   logic conv_valid, conv_ready, conv_done, conv_error;
   error_e conv_error_code;
@@ -127,6 +130,13 @@ module array_unit
     else if (attn_valid && attn_ready) attention_q <= 1'b1;
     else if (attn_done) attention_q <= 1'b0;
   end
+  copies #(
+    .Copies(P + 4)
+  ) u_attention_late (
+    .clk_i,
+    .d_i(attention_q),
+    .q_o({attention_lane_q, attention_late_q})
+  );
 
   // ---- conv ----
 
@@ -137,7 +147,7 @@ module array_unit
   logic [P-1:0][AddrWidth-1:0] conv_row;
   logic [P-1:0][$clog2(P)-1:0] conv_bank;
   logic [7:0] conv_fill_value;
-  logic acc_valid;
+  logic acc_soon, acc_valid;
   logic [P-1:0][O-1:0][31:0] acc;
 
   logic conv_operand_we;
@@ -172,6 +182,7 @@ module array_unit
     .bank_o(conv_bank),
     .fill_o(conv_fill),
     .fill_value_o(conv_fill_value),
+    .acc_soon_i(acc_soon),
     .acc_valid_i(acc_valid && !attention_q),
     .acc_i(acc),
     .operand_we_o(conv_operand_we),
@@ -264,11 +275,16 @@ module array_unit
   // ---- what they share ----
 
   assign operand_we_o = attention_q ? attn_operand_we : conv_operand_we;
-  assign operand_waddr_o = attention_q ? attn_operand_waddr : conv_operand_waddr;
-  assign operand_wstrb_o = attention_q ? attn_operand_wstrb : conv_operand_wstrb;
-  assign operand_wdata_o = attention_q ? attn_operand_wdata : conv_operand_wdata;
+  assign operand_waddr_o = attention_late_q[0] ? attn_operand_waddr : conv_operand_waddr;
+  assign operand_wstrb_o = attention_late_q[0] ? attn_operand_wstrb : conv_operand_wstrb;
+  for (genvar j = 0; j < P; j++) begin : gen_wdata
+    // the banks' data are equal, half of them by each choice
+    for (genvar i = 0; i < I; i++) begin : gen_byte
+      assign operand_wdata_o[j][i] = attention_late_q[2+2*i/I] ? attn_operand_wdata[j][i] : conv_operand_wdata[j][i];
+    end
+  end
   assign param_req_o = attention_q ? attn_param_req : conv_param_req;
-  assign param_addr_o = attention_q ? attn_param_addr : conv_param_addr;
+  assign param_addr_o = attention_late_q[1] ? attn_param_addr : conv_param_addr;
 
   logic [P-1:0][$clog2(P)-1:0] own_bank;  // lane j from bank j
   always_comb begin
@@ -276,6 +292,18 @@ module array_unit
   end
 
   issue_t issue;
+  logic [P-1:0][AddrWidth-1:0] row;
+  logic [P-1:0] bank_en, load, fill;
+  logic [P-1:0][$clog2(P)-1:0] bank;
+  always_comb begin
+    for (int unsigned j = 0; j < P; j++) begin
+      row[j] = attention_lane_q[j] ? attn_row : conv_row[j];
+      bank_en[j] = attention_lane_q[j] || conv_bank_en[j];
+      load[j] = attention_lane_q[j] ? attn_read : conv_load[j];
+      fill[j] = !attention_lane_q[j] && conv_fill[j];
+      bank[j] = attention_lane_q[j] ? own_bank[j] : conv_bank[j];
+    end
+  end
   assign issue = attention_q ? attn_issue : conv_issue;
   assign busy_o = issue.valid;
 
@@ -288,13 +316,13 @@ module array_unit
     .clk_i,
     .rst_ni,
     .issue_i(issue),
-    .weight_addr_i(attention_q ? attn_weight_addr : conv_weight_addr),
+    .weight_addr_i(attention_late_q[1] ? attn_weight_addr : conv_weight_addr),
     .read_i(attention_q ? attn_read : conv_read),
-    .bank_en_i(attention_q ? '1 : conv_bank_en),
-    .row_i(attention_q ? {P{attn_row}} : conv_row),
-    .load_i(attention_q ? {P{attn_read}} : conv_load),
-    .bank_i(attention_q ? own_bank : conv_bank),
-    .fill_i(attention_q ? '0 : conv_fill),
+    .bank_en_i(bank_en),
+    .row_i(row),
+    .load_i(load),
+    .bank_i(bank),
+    .fill_i(fill),
     .fill_value_i(conv_fill_value),
     .bypass_i(attention_q && attn_bypass),
     .bypass_operand_i(attn_bypass_operand),
@@ -305,6 +333,7 @@ module array_unit
     .weight_req_o,
     .weight_addr_o,
     .weight_rdata_i,
+    .acc_soon_o(acc_soon),
     .acc_valid_o(acc_valid),
     .acc_o(acc)
   );

@@ -78,7 +78,8 @@ module attention_ctrl
   attention_desc_t desc_q;
   attention_head_t head_q;
   // verilator lint_on UNUSEDSIGNAL
-  logic asked_q, start_q, given_up_q, busy;
+  logic asked_q, start_q, start, given_up_q, busy;
+  logic [3:0] start_many_q;  // start_q for the addresses: one for all would have too many readers
   logic [6:0] flush_q;  // cycles until nothing is under way
 
   logic [AddrWidth-1:0] rows_q;  // groups of a head
@@ -95,6 +96,14 @@ module attention_ctrl
 
   assign desc_ready_o = state_q == Idle;
   assign error_code_o = ErrorField;
+  assign start = state_q == Head && !refused_q && param_rvalid_i && rst_ni;
+  copies #(
+    .Copies(4)
+  ) u_start (
+    .clk_i,
+    .d_i(start),
+    .q_o(start_many_q)
+  );
   assign param_req_o = state_q == Head && !refused_q && !asked_q;
   assign param_addr_o = desc_q.param;
 
@@ -107,7 +116,7 @@ module attention_ctrl
     end else begin
       done_o  <= 1'b0;
       error_o <= 1'b0;
-      start_q <= 1'b0;
+      start_q <= start;
       unique case (state_q)
         Idle: if (desc_valid_i) state_q <= Check;
         Check: state_q <= Head;
@@ -116,7 +125,6 @@ module attention_ctrl
           error_o <= 1'b1;
           state_q <= Done;
         end else if (param_rvalid_i) begin
-          start_q <= 1'b1;
           state_q <= Run;
         end
         Run: begin
@@ -150,8 +158,9 @@ module attention_ctrl
     last_value_tile_q <= (desc_q.head_blocks - 8'd1) >> SubShift;
   end
 
-  logic clear;
-  assign clear = start_q || state_q == Flush;
+  logic clear, flushing_q;  // state Flush, a cycle late
+  always_ff @(posedge clk_i) flushing_q <= rst_ni && state_q == Flush;
+  assign clear = start_q || flushing_q;
 
   // ---------------------------------------------------------------- the array's work
 
@@ -164,37 +173,42 @@ module attention_ctrl
 
   logic weights_done, reciprocals_done, tile_free, group_free;
 
+  // Counters run down beside a flag that they are at their last, so that nothing is compared on the way to an end.
+  logic one_group_q, one_head_q, one_dblock_q, one_tile_q, one_block_q, one_value_tile_q;  // there is but one; static
+  always_ff @(posedge clk_i) begin
+    one_group_q <= last_group_q == '0;
+    one_head_q <= last_head_q == '0;
+    one_dblock_q <= last_dblock_q == '0;
+    one_tile_q <= last_tile_q == '0;
+    one_block_q <= last_block_q == '0;
+    one_value_tile_q <= last_value_tile_q == '0;
+  end
+
   // the group whose logits are summed next, and that whose values are
-  logic [7:0] qk_head_q, ev_head_q;
-  logic [AddrWidth-1:0] qk_group_q, ev_group_q;
+  logic [7:0] qk_heads_left_q, ev_heads_left_q;
+  logic [AddrWidth-1:0] qk_groups_left_q, ev_groups_left_q;
   logic qk_left_q, ev_set_q;
-  logic qk_head_end, ev_head_end, qk_all, ev_all;
-  assign qk_head_end = qk_group_q == last_group_q;
-  assign ev_head_end = ev_group_q == last_group_q;
-  assign qk_all = qk_head_end && qk_head_q == last_head_q;
-  assign ev_all = ev_head_end && ev_head_q == last_head_q;
+  logic qk_head_end_q, ev_head_end_q, qk_head_last_q, ev_head_last_q, qk_all, ev_all;
+  assign qk_all = qk_head_end_q && qk_head_last_q;
+  assign ev_all = ev_head_end_q && ev_head_last_q;
 
   // logits: key tile, block of channels
-  logic [TileWidth-1:0] key_tile_q;
-  logic [7:0] block_q;
+  logic [TileWidth-1:0] key_tiles_left_q;
+  logic [7:0] blocks_left_q;
   logic [AddrWidth-1:0] query_q, query_group_q, key_q, key_head_q;
-  logic block_first, block_last, qk_step, qk_end;
-  assign block_first = block_q == '0;
-  assign block_last = block_q == last_dblock_q;
+  logic block_first_q, block_last_q, key_tile_last_q, qk_step, qk_end;
   assign qk_step = work_q == Logits;
-  assign qk_end = qk_step && block_last && key_tile_q == last_tile_q;
+  assign qk_end = qk_step && block_last_q && key_tile_last_q;
 
   // values: tile of channels, block of keys
-  logic [7:0] value_tile_q;
-  logic [BlockWidth-1:0] key_block_q;
+  logic [7:0] value_tiles_left_q;
+  logic [BlockWidth-1:0] key_block_q, key_blocks_left_q;
   logic [AddrWidth-1:0] value_q, value_head_q;
-  logic ev_first, ev_last, ev_step, ev_end;
+  logic ev_first_q, ev_last_q, value_tile_last_q, ev_step, ev_end, may_begin_q;
   logic [1:0] weights_q;  // groups whose weights are there
   logic [$clog2(Tiles+1)-1:0] free_q;  // tiles of results
-  assign ev_first = key_block_q == '0;
-  assign ev_last = key_block_q == last_block_q;
-  assign ev_step = work_q == Values && weights_q != '0 && (!ev_first || free_q != '0);
-  assign ev_end = ev_step && ev_last && value_tile_q == last_value_tile_q;
+  assign ev_step = work_q == Values && weights_q != '0 && (!ev_first_q || may_begin_q);
+  assign ev_end = ev_step && ev_last_q && value_tile_last_q;
 
   logic two_q;  // the first group's logits are summed: from the second on the array alternates
   always_ff @(posedge clk_i) begin
@@ -211,79 +225,134 @@ module attention_ctrl
     end
   end
 
+  // logits: addresses
   always_ff @(posedge clk_i) begin
-    if (clear) begin
-      qk_head_q <= '0;
-      qk_group_q <= '0;
-      qk_left_q <= 1'b1;
-      key_tile_q <= '0;
-      block_q <= '0;
+    if (start_q) begin
       query_q <= desc_q.query;
       query_group_q <= desc_q.query;
+    end else if (qk_step) begin
+      query_q <= block_last_q ? query_group_q : query_q + rows_q;
+      if (qk_end) begin
+        // the last row of the last group's last block is the last of the head; and so are the words of K
+        query_q <= qk_head_end_q ? query_q + 1'b1 : query_group_q + 1'b1;
+        query_group_q <= qk_head_end_q ? query_q + 1'b1 : query_group_q + 1'b1;
+      end
+    end
+    if (start_many_q[0]) begin
       key_q <= desc_q.key;
       key_head_q <= desc_q.key;
     end else if (qk_step) begin
-      key_q <= key_q + 1'b1;
-      block_q <= block_last ? '0 : block_q + 8'd1;
-      query_q <= block_last ? query_group_q : query_q + rows_q;
-      if (block_last) key_tile_q <= key_tile_q + 1'b1;
-      if (qk_end) begin
-        key_tile_q <= '0;
-        qk_left_q <= !qk_all;
-        qk_group_q <= qk_head_end ? '0 : qk_group_q + 1'b1;
-        if (qk_head_end) qk_head_q <= qk_head_q + 8'd1;
-        // the last row of the last group's last block is the last of the head; and so are the words of K
-        query_q <= qk_head_end ? query_q + 1'b1 : query_group_q + 1'b1;
-        query_group_q <= qk_head_end ? query_q + 1'b1 : query_group_q + 1'b1;
-        key_q <= qk_head_end ? key_q + 1'b1 : key_head_q;
-        if (qk_head_end) key_head_q <= key_q + 1'b1;
-      end
-    end
-    if (clear) begin
-      ev_head_q <= '0;
-      ev_group_q <= '0;
-      ev_set_q <= 1'b0;
-      value_tile_q <= '0;
-      key_block_q <= '0;
-      value_q <= desc_q.value;
-      value_head_q <= desc_q.value;
-      weights_q <= '0;
-      free_q <= ($clog2(Tiles + 1))'(Tiles);
-    end else begin
-      if (ev_step) begin
-        value_q <= value_q + 1'b1;
-        key_block_q <= ev_last ? '0 : key_block_q + 1'b1;
-        if (ev_last) value_tile_q <= value_tile_q + 8'd1;
-        if (ev_end) begin
-          value_tile_q <= '0;
-          ev_set_q <= !ev_set_q;
-          ev_group_q <= ev_head_end ? '0 : ev_group_q + 1'b1;
-          if (ev_head_end) ev_head_q <= ev_head_q + 8'd1;
-          value_q <= ev_head_end ? value_q + 1'b1 : value_head_q;
-          if (ev_head_end) value_head_q <= value_q + 1'b1;
-        end
-      end
-      weights_q <= weights_q + 2'(weights_done) - 2'(ev_end);
-      free_q <= free_q + ($clog2(Tiles + 1))'(tile_free) - ($clog2(Tiles + 1))'(ev_step && ev_first);
+      key_q <= qk_end && !qk_head_end_q ? key_head_q : key_q + 1'b1;
+      if (qk_end && qk_head_end_q) key_head_q <= key_q + 1'b1;
     end
   end
 
-  // a register more on the way to the array; the weights' memory is read with it
-  logic bypass_set_q;
-  logic [BlockWidth-1:0] bypass_block_q;
+  // logits: counters
+  always_ff @(posedge clk_i) begin
+    if (start_q) begin
+      qk_left_q <= 1'b1;
+      qk_heads_left_q <= last_head_q;
+      qk_head_last_q <= one_head_q;
+      qk_groups_left_q <= last_group_q;
+      qk_head_end_q <= one_group_q;
+      key_tiles_left_q <= last_tile_q;
+      key_tile_last_q <= one_tile_q;
+      blocks_left_q <= last_dblock_q;
+      block_first_q <= 1'b1;
+      block_last_q <= one_dblock_q;
+    end else if (qk_step) begin
+      block_first_q <= block_last_q;
+      blocks_left_q <= block_last_q ? last_dblock_q : blocks_left_q - 1'b1;
+      block_last_q <= block_last_q ? one_dblock_q : blocks_left_q == 8'd1;
+      if (block_last_q) begin
+        key_tiles_left_q <= key_tile_last_q ? last_tile_q : key_tiles_left_q - 1'b1;
+        key_tile_last_q <= key_tile_last_q ? one_tile_q : key_tiles_left_q == TileWidth'(1);
+      end
+      if (qk_end) begin
+        qk_left_q <= !qk_all;
+        qk_groups_left_q <= qk_head_end_q ? last_group_q : qk_groups_left_q - 1'b1;
+        qk_head_end_q <= qk_head_end_q ? one_group_q : qk_groups_left_q == AddrWidth'(1);
+        if (qk_head_end_q) begin
+          qk_heads_left_q <= qk_heads_left_q - 1'b1;
+          qk_head_last_q <= qk_heads_left_q == 8'd1;
+        end
+      end
+    end
+  end
+
+  // values
+  always_ff @(posedge clk_i) begin
+    if (start_many_q[1]) begin
+      value_q <= desc_q.value;
+      value_head_q <= desc_q.value;
+    end else if (ev_step) begin
+      value_q <= ev_end && !ev_head_end_q ? value_head_q : value_q + 1'b1;
+      if (ev_end && ev_head_end_q) value_head_q <= value_q + 1'b1;
+    end
+    if (start_q) begin
+      ev_set_q <= 1'b0;
+      ev_heads_left_q <= last_head_q;
+      ev_head_last_q <= one_head_q;
+      ev_groups_left_q <= last_group_q;
+      ev_head_end_q <= one_group_q;
+      value_tiles_left_q <= last_value_tile_q;
+      value_tile_last_q <= one_value_tile_q;
+      key_block_q <= '0;
+      key_blocks_left_q <= last_block_q;
+      ev_first_q <= 1'b1;
+      ev_last_q <= one_block_q;
+    end else if (ev_step) begin
+      key_block_q <= ev_last_q ? '0 : key_block_q + 1'b1;
+      key_blocks_left_q <= ev_last_q ? last_block_q : key_blocks_left_q - 1'b1;
+      ev_first_q <= ev_last_q;
+      ev_last_q <= ev_last_q ? one_block_q : key_blocks_left_q == BlockWidth'(1);
+      if (ev_last_q) begin
+        value_tiles_left_q <= value_tile_last_q ? last_value_tile_q : value_tiles_left_q - 1'b1;
+        value_tile_last_q <= value_tile_last_q ? one_value_tile_q : value_tiles_left_q == 8'd1;
+      end
+      if (ev_end) begin
+        ev_set_q <= !ev_set_q;
+        ev_groups_left_q <= ev_head_end_q ? last_group_q : ev_groups_left_q - 1'b1;
+        ev_head_end_q <= ev_head_end_q ? one_group_q : ev_groups_left_q == AddrWidth'(1);
+        if (ev_head_end_q) begin
+          ev_heads_left_q <= ev_heads_left_q - 1'b1;
+          ev_head_last_q <= ev_heads_left_q == 8'd1;
+        end
+      end
+    end
+  end
+
+  logic tile_begun;
+  assign tile_begun = ev_step && ev_first_q;
+  always_ff @(posedge clk_i) begin
+    if (clear) begin
+      weights_q <= '0;
+      free_q <= ($clog2(Tiles + 1))'(Tiles);
+      may_begin_q <= 1'b1;
+    end else begin
+      weights_q <= weights_q + 2'(weights_done) - 2'(ev_end);
+      if (tile_free && !tile_begun) begin
+        free_q <= free_q + 1'b1;
+        may_begin_q <= 1'b1;
+      end else if (tile_begun && !tile_free) begin
+        free_q <= free_q - 1'b1;
+        may_begin_q <= free_q != ($clog2(Tiles + 1))'(1);
+      end
+    end
+  end
+
+  // a register more on the way to the array; softmax has one for the weights' memory, which is read with it
   always_ff @(posedge clk_i) begin
     issue_o <= '{
         valid: rst_ni && state_q != Flush && (qk_step || ev_step),
-        first: ev_step ? ev_first : block_first,
-        last: ev_step ? ev_last : block_last,
+        first: ev_step ? ev_first_q : block_first_q,
+        last: ev_step ? ev_last_q : block_last_q,
         shift: 1'b0
     };
     weight_addr_o <= ev_step ? value_q : key_q;
     read_o <= rst_ni && qk_step && state_q != Flush;
     row_o <= query_q;
     bypass_o <= ev_step;
-    bypass_set_q <= ev_set_q;
-    bypass_block_q <= key_block_q;
   end
 
   // ---------------------------------------------------------------- what comes back
@@ -312,18 +381,19 @@ module attention_ctrl
   else $error("%m: sums that nobody asked for");
 `endif
 
-  logic logit_we, logit_set_q, logits_end;
-  logic [TileWidth-1:0] logit_tile_q;
+  logic logit_we, logit_set_q, logit_set, logits_end;
+  logic [TileWidth-1:0] logit_tile_q, logit_tile;
   assign logit_we = acc_valid_i && !tag_values;
   assign logits_end = logit_we && logit_tile_q == last_tile_q;
+  always_comb begin
+    logit_tile = logit_tile_q;
+    if (clear || logits_end) logit_tile = '0;
+    else if (logit_we) logit_tile = logit_tile_q + 1'b1;
+    logit_set = !clear && (logit_set_q ^ logits_end);
+  end
   always_ff @(posedge clk_i) begin
-    if (clear) begin
-      logit_tile_q <= '0;
-      logit_set_q  <= 1'b0;
-    end else if (logit_we) begin
-      logit_tile_q <= logits_end ? '0 : logit_tile_q + 1'b1;
-      if (logits_end) logit_set_q <= !logit_set_q;
-    end
+    logit_tile_q <= logit_tile;
+    logit_set_q  <= logit_set;
   end
 
   // Groups whose logits wait for the softmax; groups between the begin of their softmax and their last result; groups whose
@@ -343,8 +413,8 @@ module attention_ctrl
     end
   end
 
-  logic row_set;
-  logic [RowWidth-1:0] row;
+  logic [1:0] row_set;
+  logic [1:0][RowWidth-1:0] row;
   logic [16:0] row_mantissa;
   logic [4:0] row_top;
   softmax #(
@@ -361,14 +431,14 @@ module attention_ctrl
     .mantissa_i(head_q.mantissa),
     .shift_i(head_q.shift[5:0]),
     .logit_we_i(logit_we),
-    .logit_set_i(logit_set_q),
-    .logit_tile_i(logit_tile_q),
+    .logit_next_set_i(logit_set),
+    .logit_next_tile_i(logit_tile),
     .logit_i(acc_i),
     .ready_o(softmax_ready),
     .start_i(softmax_start),
     .done_o(weights_done),
-    .e_set_i(bypass_set_q),
-    .e_block_i(bypass_block_q),
+    .e_set_i(ev_set_q),
+    .e_block_i(key_block_q),
     .e_o(bypass_operand_o),
     .reciprocals_o(reciprocals_done),
     .row_set_i(row_set),
@@ -385,8 +455,8 @@ module attention_ctrl
   ) u_drain (
     .clk_i,
     .rst_ni,
-    .start_i(start_q),
-    .stop_i(state_q == Flush),
+    .start_i(start_many_q[3:2]),
+    .stop_i(flushing_q),
     .last_head_i(last_head_q),
     .last_group_i(last_group_q),
     .last_block_i(last_dblock_q),
@@ -394,7 +464,7 @@ module attention_ctrl
     .last_row_i(last_row_q),
     .dest_i(desc_q.dest),
     .gain_i(head_q.gain),
-    .we_i(acc_valid_i && tag_values && state_q != Flush),
+    .we_i(acc_valid_i && tag_values && !flushing_q),
     .sum_i(acc_i),
     .tile_o(tile_free),
     .ready_i(reciprocals_q != '0),

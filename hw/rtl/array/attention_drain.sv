@@ -15,7 +15,7 @@ module attention_drain
   input logic rst_ni,
 
   // begin; everything below stays as it is until the last group is written. With stop_i only what has begun is written.
-  input logic                 start_i,
+  input logic [          1:0] start_i,  // the same twice, since one would have too many readers
   input logic                 stop_i,
   input logic [          7:0] last_head_i,
   input logic [AddrWidth-1:0] last_group_i,  // of queries
@@ -32,8 +32,8 @@ module attention_drain
 
   // reciprocals of the rows' sums, groups in sets 0, 1, 0, ...
   input  logic                ready_i,  // those of the oldest group are there
-  output logic                row_set_o,
-  output logic [RowWidth-1:0] row_o,
+  output logic [1:0]               row_set_o,  // the same twice, since one would have too many readers
+  output logic [1:0][RowWidth-1:0] row_o,
   input  logic [        16:0] mantissa_i,
   input  logic [         4:0] top_i,
   output logic                group_o,  // pulse: they are not needed any more
@@ -47,7 +47,6 @@ module attention_drain
   input  logic                       operand_wgnt_i
 );
 
-  localparam int unsigned TileWidth = $clog2(Tiles);
   localparam int unsigned SubWidth = O > I ? $clog2(O / I) : 1;
   localparam int unsigned SubMax = O / I - 1;
   localparam int unsigned Results = 32;
@@ -55,89 +54,145 @@ module attention_drain
 
   // ---------------------------------------------------------------- order
 
-  logic [TileWidth-1:0] in_q, out_q;
-  logic [TileWidth:0] tiles_q;
-  logic set_q;
-  logic [RowWidth-1:0] row_q;
-  logic [SubWidth-1:0] sub_q;
-  logic [7:0] block_q;
-  logic [AddrWidth-1:0] group_q;
-  logic [7:0] head_q;
+  // Counters run down beside a flag that they are at their last, so that nothing is compared on the way to an end.
+  logic [RowWidth-1:0] row_q, row;
+  logic [SubWidth-1:0] sub_q, sub;
+  logic set_q, set;
+  logic [7:0] blocks_left_q;
+  logic [AddrWidth-1:0] groups_left_q;
+  logic [7:0] heads_left_q;
+  logic block_end_q, group_last_q, group_next_last_q, head_last_q;
+  logic two_groups_q;
+  logic one_block_q, one_group_q;  // there is but one; static
+  logic [RowWidth-1:0] row_last_q;  // of the group
   logic [AddrWidth-1:0] addr_q, addr_group_q;
-  logic room_q;
-  logic go, row_end, block_end, sub_end, tile_end, group_last;
-  assign go = tiles_q != '0 && ready_i && room_q && !stop_i;
-  assign group_last = group_q == last_group_i;
-  assign row_end = row_q == (group_last ? last_row_i : RowWidth'(P - 1));
-  assign block_end = block_q == last_block_i;
-  assign sub_end = sub_q == SubWidth'(SubMax) || block_end;
+  logic some_tiles, room_q;
+  logic go, row_end, sub_end, tile_end;
+  assign go = some_tiles && ready_i && room_q && !stop_i;
+  assign row_end = row_q == row_last_q;
+  assign sub_end = sub_q == SubWidth'(SubMax) || block_end_q;
   assign tile_end = go && row_end && sub_end;
   assign tile_o = tile_end;
-  assign group_o = tile_end && block_end;
-  assign row_set_o = set_q;
-  assign row_o = row_q;
+  assign group_o = tile_end && block_end_q;
+  always_comb begin
+    row = row_q;
+    sub = sub_q;
+    set = set_q ^ group_o;
+    if (go) row = row_end ? '0 : row_q + 1'b1;
+    if (go && row_end) sub = sub_end ? '0 : sub_q + 1'b1;
+    if (start_i[0]) {row, sub, set} = '0;
+  end
 
   logic left_q;  // heads are left
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      tiles_q <= '0;
-      left_q  <= 1'b0;
-    end else if (start_i || stop_i) begin
-      tiles_q <= '0;
-      left_q  <= start_i;
+    if (!rst_ni || stop_i) left_q <= 1'b0;
+    else if (start_i[0]) left_q <= 1'b1;
+    else if (group_o && group_last_q && head_last_q) left_q <= 1'b0;
+    {row_q, sub_q, set_q} <= {row, sub, set};
+    one_block_q <= last_block_i == '0;
+    one_group_q <= last_group_i == '0;
+    two_groups_q <= last_group_i == AddrWidth'(1);
+    if (start_i[0]) begin
+      blocks_left_q <= last_block_i;
+      block_end_q <= last_block_i == '0;
+      groups_left_q <= last_group_i;
+      group_last_q <= last_group_i == '0;
+      group_next_last_q <= last_group_i == AddrWidth'(1);
+      row_last_q <= last_group_i == '0 ? last_row_i : RowWidth'(P - 1);
+      heads_left_q <= last_head_i;
+      head_last_q <= last_head_i == '0;
     end else begin
-      tiles_q <= tiles_q + (TileWidth + 1)'(we_i) - (TileWidth + 1)'(tile_end);
-      if (group_o && group_last && head_q == last_head_i) left_q <= 1'b0;
-    end
-    if (start_i) begin
-      in_q <= '0;
-      out_q <= '0;
-      set_q <= 1'b0;
-      row_q <= '0;
-      sub_q <= '0;
-      block_q <= '0;
-      group_q <= '0;
-      head_q <= '0;
-      addr_q <= dest_i;
-      addr_group_q <= dest_i;
-    end else begin
-      if (we_i) in_q <= in_q + 1'b1;
-      if (tile_end) out_q <= out_q + 1'b1;
-      if (go) row_q <= row_end ? '0 : row_q + 1'b1;
       if (go && row_end) begin
-        sub_q <= sub_end ? '0 : sub_q + 1'b1;
-        block_q <= block_end ? '0 : block_q + 1'b1;
-        addr_q <= addr_q + rows_i;
+        blocks_left_q <= block_end_q ? last_block_i : blocks_left_q - 1'b1;
+        block_end_q <= block_end_q ? one_block_q : blocks_left_q == 8'd1;
       end
       if (group_o) begin
-        set_q <= !set_q;
-        group_q <= group_last ? '0 : group_q + 1'b1;
-        if (group_last) head_q <= head_q + 1'b1;
-        // the last row of the last group's last block is the last of the head
-        addr_q <= group_last ? addr_q + 1'b1 : addr_group_q + 1'b1;
-        addr_group_q <= group_last ? addr_q + 1'b1 : addr_group_q + 1'b1;
+        groups_left_q <= group_last_q ? last_group_i : groups_left_q - 1'b1;
+        group_next_last_q <= group_last_q ? two_groups_q : groups_left_q == AddrWidth'(2);
+        if (group_last_q ? one_group_q : group_next_last_q) begin
+          group_last_q <= 1'b1;
+          row_last_q <= last_row_i;
+        end else begin
+          group_last_q <= 1'b0;
+          row_last_q <= RowWidth'(P - 1);
+        end
+        if (group_last_q) begin
+          heads_left_q <= heads_left_q - 1'b1;
+          head_last_q <= heads_left_q == 8'd1;
+        end
       end
     end
+    if (start_i[1]) begin
+      addr_q <= dest_i;
+      addr_group_q <= dest_i;
+    end else if (group_o) begin
+      // the last row of the last group's last block is the last of the head
+      addr_q <= group_last_q ? addr_q + 1'b1 : addr_group_q + 1'b1;
+      addr_group_q <= group_last_q ? addr_q + 1'b1 : addr_group_q + 1'b1;
+    end else if (go && row_end) begin
+      addr_q <= addr_q + rows_i;
+    end
+  end
+
+  // row and set where the reciprocals are chosen, row and block where the sums are: registers with few readers each
+  localparam int unsigned Choices = 3;  // of a lane's 32 bits
+  typedef struct packed {
+    logic [RowWidth-1:0] row;
+    logic [SubWidth-1:0] sub;
+  } choice_t;
+  choice_t [I-1:0][Choices-1:0] choice_q;
+  copies #(
+    .Width($bits(choice_t)),
+    .Copies(I * Choices)
+  ) u_choice (
+    .clk_i,
+    .d_i({row, sub}),
+    .q_o(choice_q)
+  );
+  for (genvar k = 0; k < 2; k++) begin : gen_row
+    copies #(
+      .Width(RowWidth + 1),
+      .Copies(1)
+    ) u_row (
+      .clk_i,
+      .d_i({set, row}),
+      .q_o({row_set_o[k], row_o[k]})
+    );
   end
 
   // ---------------------------------------------------------------- sums and lanes
 
   logic [P-1:0][O-1:0][31:0] read;
-  for (genvar p = 0; p < P; p++) begin : gen_sums
-    (* ram_style = "distributed" *)
-    logic [O-1:0][31:0] mem[Tiles];
-    always_ff @(posedge clk_i) begin
-      if (we_i) mem[in_q] <= sum_i[p];
-    end
-    assign read[p] = mem[out_q];
-  end
+  logic sums_fit;
+  logic [$clog2(Tiles+1)-1:0] unused_tiles;
+  fifo #(
+    .Width(P * O * 32),
+    .Depth(Tiles)
+  ) u_sums (
+    .clk_i,
+    .rst_ni,
+    .clear_i(start_i[0] || stop_i),
+    .in_valid_i(we_i),
+    .in_ready_o(sums_fit),
+    .in_data_i(sum_i),
+    .out_valid_o(some_tiles),
+    .out_ready_i(tile_end),
+    .out_data_o(read),
+    .count_o(unused_tiles)
+  );
 
   logic [I-1:0][31:0] x1_q;
   logic [16:0] mantissa1_q;
   logic [4:0] top1_q;
   logic [I-1:0][7:0] operand;
   always_ff @(posedge clk_i) begin
-    x1_q <= read[row_q][sub_q*I+:I];
+    for (int unsigned i = 0; i < I; i++) begin
+      for (int unsigned b = 0; b < 32; b++) begin
+        choice_t of;
+        of = choice_q[i][b*Choices/32];
+        x1_q[i][b] <= read[of.row][32'(of.sub)*I+i][b];
+      end
+    end
     mantissa1_q <= mantissa_i;
     top1_q <= top_i;
   end
@@ -201,7 +256,7 @@ module attention_drain
   else $error("%m: a place is lost");
   assert property (@(posedge clk_i) disable iff (!rst_ni) valid_q[Latency-1] |-> fits[1])
   else $error("%m: operands are lost");
-  assert property (@(posedge clk_i) disable iff (!rst_ni) we_i |-> tiles_q < (TileWidth + 1)'(Tiles))
+  assert property (@(posedge clk_i) disable iff (!rst_ni) we_i |-> sums_fit)
   else $error("%m: a tile is lost");
 `endif
 

@@ -20,7 +20,10 @@ module attention_lane (
   logic [30:0] half1_q;
   logic signed [18:0] high1_q;
   logic [16:0] mantissa1_q;
-  logic signed [36:0] high2_q, z3;
+  logic signed [36:0] high2_q;
+  // verilator lint_off UNUSEDSIGNAL  // the lowest bit is always dropped, and a carry does not come
+  logic [37:0] z3;
+  // verilator lint_on UNUSEDSIGNAL
   logic signed [35:0] z3_q;  // from bit 1 on
   logic [3:0] down1_q, down2_q, down3_q;
   logic [1:0] down4_q;
@@ -28,9 +31,31 @@ module attention_lane (
   logic signed [15:0] mean6_q;
   logic signed [31:0] m7_q, p8_q;
   logic signed [16:0] v8;
-  assign z3 = high2_q + $signed({19'b0, low2_q});
-  logic unused_low;
-  assign unused_low = z3[0];
+  carry_select #(
+    .Width(37)
+  ) u_sum (
+    .a_i({19'b0, low2_q}),
+    .b_i(high2_q),
+    .carry_i(1'b0),
+    .sum_o(z3)
+  );
+  // of one's own, since one for all lanes would have too many readers
+  copies #(
+    .Width(4),
+    .Copies(1)
+  ) u_down3 (
+    .clk_i,
+    .d_i(down2_q),
+    .q_o(down3_q)
+  );
+  copies #(
+    .Width(2),
+    .Copies(1)
+  ) u_down4 (
+    .clk_i,
+    .d_i(down3_q[3:2]),
+    .q_o(down4_q)
+  );
   assign v8 = 17'(p8_q >>> 15);
 
   always_ff @(posedge clk_i) begin
@@ -45,10 +70,8 @@ module attention_lane (
     down2_q <= down1_q;
 
     z3_q <= z3[36:1];
-    down3_q <= down2_q;
 
     t4_q <= z3_q >>> down3_q[1:0];
-    down4_q <= down3_q[3:2];
     t5_q <= t4_q >>> {down4_q, 2'b00};
     if (t5_q[35:15] == '0 || t5_q[35:15] == '1) mean6_q <= t5_q[15:0];
     else mean6_q <= {t5_q[35], {15{!t5_q[35]}}};

@@ -38,17 +38,34 @@ module channel_sums
   // 2^24 pixels at most: |sum| <= 2^39, sum of squares <= 2^54. The low 32 bits are added first, the carry goes up a cycle later.
   localparam int unsigned SumHigh = 8;
   localparam int unsigned SquareHigh = 24;
+  localparam int unsigned EntryBits = SumHigh + 32 + SquareHigh + 32;  // of a lane: sum, sum of squares
   localparam int unsigned LaneWidth = $clog2(O);
 
   logic [3:0] valid_q, last_q;
-  logic first_q, first3_q;  // the next pixel to be added begins a tile
+  logic first_q, first;  // the next pixel to be added begins a tile
+  assign first = !rst_ni || (valid_q[1] ? last_q[1] : first_q);
   always_ff @(posedge clk_i) begin
     valid_q <= rst_ni ? {valid_q[2:0], valid_i} : '0;
     last_q  <= {last_q[2:0], last_i};
-    first3_q <= first_q;
-    if (valid_q[1]) first_q <= last_q[1];
-    if (!rst_ni) first_q <= 1'b1;
+    first_q <= first;
   end
+
+  // what all lanes look at, once for each lane, so that none has too many readers: `first`, for the high halves a cycle later
+  logic [O-1:0] first_lane_q, first3_q;
+  copies #(
+    .Copies(O)
+  ) u_first (
+    .clk_i,
+    .d_i(first),
+    .q_o(first_lane_q)
+  );
+  copies #(
+    .Copies(O)
+  ) u_first3 (
+    .clk_i,
+    .d_i(first_q),
+    .q_o(first3_q)
+  );
 
   logic [O-1:0][SumHigh+31:0] sum;
   logic [O-1:0][SquareHigh+31:0] square;
@@ -65,13 +82,13 @@ module channel_sums
       x2_q <= x1_q;
       square2_q <= square1_q;
       if (valid_q[1]) begin
-        {sum_carry_q, sum_low_q} <= 33'(first_q ? '0 : sum_low_q) + 33'({{16{x2_q[15]}}, x2_q});
-        {square_carry_q, square_low_q} <= 33'(first_q ? '0 : square_low_q) + 33'(square2_q);
+        {sum_carry_q, sum_low_q} <= 33'({{16{x2_q[15]}}, x2_q}) + 33'(first_lane_q[o] ? '0 : sum_low_q);
+        {square_carry_q, square_low_q} <= 33'(square2_q) + 33'(first_lane_q[o] ? '0 : square_low_q);
       end
       negative_q <= x2_q[15];
       if (valid_q[2]) begin
-        sum_high_q <= (first3_q ? '0 : sum_high_q) + SumHigh'(sum_carry_q) - SumHigh'(negative_q);
-        square_high_q <= (first3_q ? '0 : square_high_q) + SquareHigh'(square_carry_q);
+        sum_high_q <= (first3_q[o] ? '0 : sum_high_q) + SumHigh'(sum_carry_q) - SumHigh'(negative_q);
+        square_high_q <= (first3_q[o] ? '0 : square_high_q) + SquareHigh'(square_carry_q);
       end
     end
     assign sum[o] = {sum_high_q, sum_low_q};
@@ -87,28 +104,48 @@ module channel_sums
   } state_e;
   state_e state_q;
   logic add_q;
-  logic [O-1:0][SumHigh+31:0] sum_q;  // lane 0 is of the next entry to come
-  logic [O-1:0][SquareHigh+31:0] square_q;
+  logic [O-1:0][EntryBits-1:0] entry_q;  // of the lanes
 
   logic [EntryWidth-1:0] ask_entry_q, write_entry_q;
   logic [LaneWidth:0] ask_left_q;
   logic [LaneWidth-1:0] write_lane_q;
   logic [$clog2(Depth+1)-1:0] room_q;  // entries that may be asked for
+  logic some_left_q, some_room_q;  // ask_left_q != 0, room_q != 0
   logic may_ask, asked, arrived, write, written;
-  logic held_ask_q, held_write_q;  // requested and not granted
+  logic ask_blocked_q, write_blocked_q;  // told to stop, and nothing waits for its grant
 
   assign busy_o = state_q != Idle;
-  assign may_ask = state_q == Add && ask_left_q != '0 && room_q != '0 && (!stop_i || held_ask_q);
+  assign may_ask = state_q == Add && some_left_q && some_room_q && !ask_blocked_q;
   assign sums_req_o = may_ask && add_q;
   assign sums_addr_o = ask_entry_q;
   assign asked = may_ask && (!add_q || sums_gnt_i);
   assign arrived = add_q ? sums_rvalid_i : asked;
 
   logic [2:0] stage_q;  // there is an entry in each of the steps
+  // the lane whose entry comes next, for 8 bits of it each
+  localparam int unsigned Part = 8;
+  localparam int unsigned Parts = (EntryBits + Part - 1) / Part;
+  logic [LaneWidth-1:0] lane_q, lane;
+  logic [Parts-1:0][LaneWidth-1:0] lane_part_q;
+  logic [EntryBits-1:0] lane_entry;
+  assign lane = state_q == Idle ? '0 : lane_q + LaneWidth'(stage_q[0]);
+  always_ff @(posedge clk_i) lane_q <= lane;
+  copies #(
+    .Width(LaneWidth),
+    .Copies(Parts)
+  ) u_lane (
+    .clk_i,
+    .d_i(lane),
+    .q_o(lane_part_q)
+  );
+  always_comb begin
+    for (int unsigned b = 0; b < EntryBits; b++) lane_entry[b] = entry_q[lane_part_q[b/Part]][b];
+  end
+
   sums_t old0_q, total2_q;
   logic [63:0] sum_wide, square_wide;
-  assign sum_wide = {{(32 - SumHigh) {sum_q[0][SumHigh+31]}}, sum_q[0]};
-  assign square_wide = 64'(square_q[0]);
+  assign sum_wide = {{(32 - SumHigh) {lane_entry[EntryBits-1]}}, lane_entry[EntryBits-1-:SumHigh+32]};
+  assign square_wide = 64'(lane_entry[SquareHigh+31:0]);
   logic [31:0] old_sum1_q, new_sum1_q, old_squares1_q, new_squares1_q;  // high halves
   logic [32:0] sum1_q, squares1_q;  // low halves with their carries
   always_ff @(posedge clk_i) begin
@@ -144,15 +181,30 @@ module channel_sums
     .out_data_o(sums_wdata_o),
     .count_o(total_count)
   );
-  assign write = total_valid && (!stop_i || held_write_q);
+  assign write = total_valid && !write_blocked_q;
   assign sums_we_o = write;
   assign sums_waddr_o = write_entry_q;
   assign written = write && sums_wgnt_i;
   always_ff @(posedge clk_i) begin
-    held_ask_q   <= rst_ni && sums_req_o && !sums_gnt_i;
-    held_write_q <= rst_ni && write && !sums_wgnt_i;
-    if (!rst_ni) room_q <= ($clog2(Depth + 1))'(Depth);
-    else room_q <= room_q - ($clog2(Depth + 1))'(asked) + ($clog2(Depth + 1))'(written);
+    ask_blocked_q   <= stop_i && !(sums_req_o && !sums_gnt_i);
+    write_blocked_q <= stop_i && !(write && !sums_wgnt_i);
+    if (!rst_ni) begin
+      room_q <= ($clog2(Depth + 1))'(Depth);
+      some_room_q <= 1'b1;
+    end else if (asked && !written) begin
+      room_q <= room_q - 1'b1;
+      some_room_q <= room_q != ($clog2(Depth + 1))'(1);
+    end else if (written && !asked) begin
+      room_q <= room_q + 1'b1;
+      some_room_q <= 1'b1;
+    end
+  end
+
+  // all at once, when the last pixel has come
+  always_ff @(posedge clk_i) begin
+    if (valid_q[3] && last_q[3]) begin
+      for (int unsigned o = 0; o < O; o++) entry_q[o] <= {sum[o], square[o]};
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -161,26 +213,18 @@ module channel_sums
         ask_entry_q <= entry_i;
         write_entry_q <= entry_i;
         ask_left_q <= (LaneWidth + 1)'(O);
+        some_left_q <= 1'b1;
         write_lane_q <= '0;
         add_q <= add_i;
         if (announce_i) state_q <= Await;
       end
       Await:
-      if (valid_q[3] && last_q[3]) begin
-        sum_q <= sum;
-        square_q <= square;
-        state_q <= Add;
-      end
+      if (valid_q[3] && last_q[3]) state_q <= Add;
       Add: begin
         if (asked) begin
           ask_entry_q <= ask_entry_q + 1'b1;
           ask_left_q  <= ask_left_q - 1'b1;
-        end
-        if (stage_q[0]) begin
-          for (int unsigned o = 0; o < O - 1; o++) begin
-            sum_q[o] <= sum_q[o+1];
-            square_q[o] <= square_q[o+1];
-          end
+          some_left_q <= ask_left_q != (LaneWidth + 1)'(1);
         end
         if (written) begin
           write_entry_q <= write_entry_q + 1'b1;

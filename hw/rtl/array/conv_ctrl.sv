@@ -40,6 +40,7 @@ module conv_ctrl
   output logic [P-1:0] fill_o,
   output logic [7:0] fill_value_o,
 
+  input logic acc_soon_i,
   input logic acc_valid_i,
   input logic [P-1:0][O-1:0][31:0] acc_i,
 
@@ -106,7 +107,7 @@ module conv_ctrl
 
   // longer than setup takes, and than a product takes to its accumulators
   localparam int unsigned StopCycles = 63;
-  logic stop_q, stopping, quiet, clear_q, stage_rst_n, drain_done;
+  logic stop_q, stopping, stages_stop_q, quiet, clear_q, stage_rst_n, drain_done;
   logic [5:0] stop_count_q;
   logic [1:0] given_up_q;  // descriptors that retire without a result
   logic [2:0][6:0] awaited_q;  // reads granted and not answered: param, stream, sums
@@ -133,6 +134,7 @@ module conv_ctrl
       else if (given_up_q != '0) given_up_q <= given_up_q - 1'b1;
       for (int unsigned k = 0; k < 3; k++) awaited_q[k] <= awaited_q[k] + 7'(granted[k]) - 7'(answered[k]);
     end
+    stages_stop_q <= stopping;
     if (!stop_q) stop_count_q <= '0;
     else if (stop_count_q != 6'(StopCycles)) stop_count_q <= stop_count_q + 1'b1;
   end
@@ -140,25 +142,32 @@ module conv_ctrl
   // ---- taking one ----
 
   conv_desc_t desc;
-  logic setup_busy, setup_valid, full, wrong_opcode, wrong_field, wrong, take_good, take_wrong, chain_open_q, chain_done;
+  logic setup_busy, setup_valid, full, wrong_opcode, wrong_field, wrong_desc_q, take_good, take_wrong, chain_open_q, chain_done;
   assign desc = desc_i;
   assign wrong_opcode = desc.opcode != OpcodeConv;
   // what the ranges of single fields do not say
   assign wrong_field = !conv_desc_in_range(desc) || (desc.dest_kind != '0 && (desc.residual || desc.sums || desc.interleave))
       || (desc.add_sums && !desc.sums) || (desc.interleave && desc.residual)
       || (desc.dest_kind[1] && desc.head_blocks == '0);
-  assign wrong = wrong_opcode || wrong_field;
+  // found a cycle before: a descriptor that is offered stays until it is taken
+  logic checked_q, wrong_opcode_q, none_q;  // none_q: no descriptor is under way
+  always_ff @(posedge clk_i) begin
+    none_q <= ready_q == retired_q && !setup_busy && !done_o;
+    checked_q <= rst_ni && desc_valid_i && !desc_ready_o;
+    wrong_opcode_q <= wrong_opcode;
+    wrong_desc_q <= wrong_opcode || wrong_field;
+  end
   assign full = (ready_q ^ retired_q) == 2'b10;
   // chain_groups_i is of the descriptor taken last
-  assign desc_ready_o = !setup_busy && !stopping && (wrong ? ready_q == retired_q && !done_o : !full && !chain_open_q);
-  assign take_good = desc_valid_i && desc_ready_o && !wrong;
-  assign take_wrong = desc_valid_i && desc_ready_o && wrong;
+  assign desc_ready_o = checked_q && !setup_busy && !stopping && (wrong_desc_q ? none_q : !full && !chain_open_q);
+  assign take_good = desc_valid_i && desc_ready_o && !wrong_desc_q;
+  assign take_wrong = desc_valid_i && desc_ready_o && wrong_desc_q;
 
   logic wrong_q;
   error_e code_q;
   always_ff @(posedge clk_i) begin
     wrong_q <= rst_ni && take_wrong;
-    code_q  <= wrong_opcode ? ErrorOpcode : ErrorField;
+    code_q  <= wrong_opcode_q ? ErrorOpcode : ErrorField;
   end
   assign error_o = wrong_q;
   assign error_code_o = code_q;
@@ -188,6 +197,35 @@ module conv_ctrl
 
   logic taps_done, issue_done, params_done, head_valid;
   conv_head_t head;
+  // what the stages look at of their descriptor
+  localparam int unsigned TapsWidth = $bits(conv_cfg_t) + 2 * P * LaneWidth + 2 * (LaneWidth + 1);
+  logic [1:0] taps_next, issue_next;
+  logic [1:0][TapsWidth-1:0] taps_places;
+  conv_cfg_t taps_cfg, issue_cfg;
+  logic [P-1:0][LaneWidth-1:0] taps_lane_row, taps_lane_column;
+  logic [LaneWidth:0] taps_group_rows, taps_group_columns;
+  assign taps_next = stage_rst_n ? taps_q + 2'(taps_done) : '0;
+  assign issue_next = stage_rst_n ? issue_q + 2'(issue_done) : '0;
+  for (genvar n = 0; n < 2; n++) begin : gen_taps_place
+    assign taps_places[n] = {cfg_q[n], lane_row_q[n], lane_column_q[n], group_rows_q[n], group_columns_q[n]};
+  end
+  conv_pick #(
+    .Width(TapsWidth)
+  ) u_taps_place (
+    .clk_i,
+    .next_i(taps_next[0]),
+    .word_i(taps_places),
+    .word_o({taps_cfg, taps_lane_row, taps_lane_column, taps_group_rows, taps_group_columns})
+  );
+  conv_pick #(
+    .Width($bits(conv_cfg_t))
+  ) u_issue_place (
+    .clk_i,
+    .next_i(issue_next[0]),
+    .word_i(cfg_q),
+    .word_o(issue_cfg)
+  );
+
   always_ff @(posedge clk_i) begin
     if (setup_valid) begin
       cfg_q[ready_q[0]] <= setup_cfg;
@@ -201,21 +239,14 @@ module conv_ctrl
       head_q[params_q[0]] <= head;
       head_valid_q[params_q[0]] <= 1'b1;
     end
-    ready_q   <= ready_q + 2'(setup_valid);
-    taps_q    <= taps_q + 2'(taps_done);
-    issue_q   <= issue_q + 2'(issue_done);
-    params_q  <= params_q + 2'(params_done);
-    retired_q <= retired_q + 2'(drain_done);
-    if (take_good) chain_open_q <= desc.chain;
+    ready_q   <= stage_rst_n ? ready_q + 2'(setup_valid) : '0;
+    taps_q    <= taps_next;
+    issue_q   <= issue_next;
+    params_q  <= stage_rst_n ? params_q + 2'(params_done) : '0;
+    retired_q <= stage_rst_n ? retired_q + 2'(drain_done) : '0;
+    if (!stage_rst_n) chain_open_q <= 1'b0;
+    else if (take_good) chain_open_q <= desc.chain;
     else if (chain_done) chain_open_q <= 1'b0;
-    if (!stage_rst_n) begin
-      ready_q <= '0;
-      taps_q <= '0;
-      issue_q <= '0;
-      params_q <= '0;
-      retired_q <= '0;
-      chain_open_q <= 1'b0;
-    end
   end
 
   // ---- taps and issue ----
@@ -235,11 +266,11 @@ module conv_ctrl
     .rst_ni(stage_rst_n),
     .valid_i(taps_q != ready_q),
     .done_o(taps_done),
-    .cfg_i(cfg_q[taps_q[0]]),
-    .lane_row_i(lane_row_q[taps_q[0]]),
-    .lane_column_i(lane_column_q[taps_q[0]]),
-    .group_rows_i(group_rows_q[taps_q[0]]),
-    .group_columns_i(group_columns_q[taps_q[0]]),
+    .cfg_i(taps_cfg),
+    .lane_row_i(taps_lane_row),
+    .lane_column_i(taps_lane_column),
+    .group_rows_i(taps_group_rows),
+    .group_columns_i(taps_group_columns),
     .tap_valid_o(tap_valid),
     .tap_ready_i(tap_ready),
     .flags_o(flags),
@@ -261,12 +292,12 @@ module conv_ctrl
     .clk_i,
     .rst_ni(stage_rst_n),
     .start_i(start),
-    .cfg_i(cfg_q[issue_q[0]]),
+    .cfg_i(issue_cfg),
     .zero_point_i(head_q[issue_q[0]].zero_point),
     .done_o(issue_done),
     .chain_done_o(chain_done),
     .chain_groups_i,
-    .stop_i(stopping),
+    .stop_i(stages_stop_q),
     .group_freed_i(group_freed),
     .tap_valid_i(tap_valid),
     .tap_ready_o(tap_ready),
@@ -301,7 +332,7 @@ module conv_ctrl
   ) u_params (
     .clk_i,
     .rst_ni(stage_rst_n),
-    .stop_i(stopping),
+    .stop_i(stages_stop_q),
     .valid_i(params_q != ready_q),
     .done_o(params_done),
     .param_i(cfg_q[params_q[0]].param),
@@ -326,12 +357,13 @@ module conv_ctrl
   ) u_drain (
     .clk_i,
     .rst_ni(stage_rst_n),
-    .stop_i(stopping),
+    .stop_i(stages_stop_q),
     .cfg_i(cfg_q),
     .head_i(head_q),
     .ready_i(ready_q),
     .retired_i(retired_q),
     .done_o(drain_done),
+    .acc_soon_i,
     .acc_valid_i,
     .acc_i,
     .group_freed_o(group_freed),

@@ -26,6 +26,7 @@ module conv_drain
   input logic [1:0] retired_i,  // and below this one gone
   output logic done_o,  // pulse: the oldest has all its results written
 
+  input logic acc_soon_i,  // two cycles before accumulators, these or attention's
   input logic acc_valid_i,
   input logic [P-1:0][O-1:0][31:0] acc_i,
   output logic group_freed_o,
@@ -75,9 +76,29 @@ module conv_drain
 
   logic [P-1:0][O-1:0][31:0] group_q;
   logic [LaneWidth:0] group_left_q;
+  // that accumulators come, once for each of them, so that none has too many readers
+  logic [P-1:0] come_pixel;
+  logic [P-1:0][O-1:0] come_q;
+  copies #(
+    .Copies(P)
+  ) u_come_pixel (
+    .clk_i,
+    .d_i(acc_soon_i),
+    .q_o(come_pixel)
+  );
+  for (genvar p = 0; p < P; p++) begin : gen_come
+    copies #(
+      .Copies(O)
+    ) u_come (
+      .clk_i,
+      .d_i(come_pixel[p]),
+      .q_o(come_q[p])
+    );
+  end
   always_ff @(posedge clk_i) begin
-    if (acc_valid_i) group_q <= acc_i;
-    else for (int unsigned p = 0; p < P - 1; p++) group_q[p] <= group_q[p+1];
+    for (int unsigned p = 0; p < P; p++) begin
+      for (int unsigned o = 0; o < O; o++) group_q[p][o] <= come_q[p][o] ? acc_i[p][o] : group_q[(p+1)%P][o];
+    end
     if (!rst_ni) group_left_q <= '0;
     else if (acc_valid_i) group_left_q <= (LaneWidth + 1)'(P);
     else if (group_left_q != '0) group_left_q <= group_left_q - 1'b1;
@@ -113,11 +134,18 @@ module conv_drain
 
   logic residual_valid, residual_pop, residual_done;
   logic [O-1:0][15:0] residual;
-  logic [1:0] residual_number_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) residual_number_q <= '0;
-    else residual_number_q <= residual_number_q + 2'(residual_done);
-  end
+  logic [1:0] residual_number_q, residual_number;
+  conv_cfg_t residual_cfg;
+  assign residual_number = rst_ni ? residual_number_q + 2'(residual_done) : '0;
+  always_ff @(posedge clk_i) residual_number_q <= residual_number;
+  conv_pick #(
+    .Width($bits(conv_cfg_t))
+  ) u_residual_place (
+    .clk_i,
+    .next_i(residual_number[0]),
+    .word_i(cfg_i),
+    .word_o(residual_cfg)
+  );
   conv_residual #(
     .O(O)
   ) u_residual (
@@ -127,7 +155,7 @@ module conv_drain
     // earlier results may be this one's residual
     .valid_i(residual_number_q != ready_i && residual_number_q == retired_i),
     .done_o(residual_done),
-    .cfg_i(cfg_i[residual_number_q[0]]),
+    .cfg_i(residual_cfg),
     .stream_req_o,
     .stream_addr_o,
     .stream_gnt_i,
@@ -144,20 +172,24 @@ module conv_drain
   logic run_q, stream_q, has_residual_q, sums_q, add_sums_q;
   logic [5:0] residual_shift_q;
   logic [EntryWidth-1:0] entry_q;
-  logic [23:0] before_last_q;  // last pixel less one
+  logic [23:0] last_pixel_q;
   logic one_pixel_q;
-  logic [1:0] number_q;
+  logic [1:0] number_q, number;
   logic [7:0] tiles_left_q;
+  // verilator lint_off UNUSEDSIGNAL
+  conv_cfg_t leaving_cfg;  // each stage uses a part
+  // verilator lint_on UNUSEDSIGNAL
 
-  logic [23:0] pixel_q;  // in the tile; the last group's lanes go past the last
+  logic [23:0] pixels_left_q;  // of the tile behind this one; the last group's lanes go past the last
+  logic [LaneWidth-1:0] lane_q;
   logic bank_q;  // of the tile's channels
   logic [1:0] leaving_q;  // bank's last pixel is in requantisation: what it holds is not the next tile's
   logic past_end_q, tile_gap_q;
   logic [$clog2(OutDepth+1)-1:0] room_q;
-  logic tile_end_q, restart;  // pixel_q is the tile's last; it becomes 0
+  logic tile_end_q, restart;  // it is the tile's last; the next one is a tile's first
   logic tile_end, lane_end, desc_end, take, drop, sums_busy, out_pop;
 
-  assign lane_end = pixel_q[LaneWidth-1:0] == '1;
+  assign lane_end = lane_q == '1;
   assign tile_end = tile_end_q;
   assign restart = acc_pop && lane_end && (past_end_q || tile_end_q);
   assign desc_end = tile_end && tiles_left_q == '0;
@@ -175,37 +207,49 @@ module conv_drain
     return 6'(shift + 8'sd32);
   endfunction
 
+  assign number = rst_ni ? number_q + 2'(take && desc_end) : '0;
+  conv_pick #(
+    .Width($bits(conv_cfg_t))
+  ) u_leaving_place (
+    .clk_i,
+    .next_i(number[0]),
+    .word_i(cfg_i),
+    .word_o(leaving_cfg)
+  );
+
   always_ff @(posedge clk_i) begin
+    number_q <= number;
     tile_gap_q <= take && tile_end;
     // past the last pixel it goes on to the end of the group
     if (restart) begin
-      pixel_q <= '0;
+      pixels_left_q <= last_pixel_q;
       tile_end_q <= one_pixel_q;
     end else if (acc_pop) begin
-      pixel_q <= pixel_q + 1'b1;
-      tile_end_q <= pixel_q == before_last_q;
+      pixels_left_q <= pixels_left_q - 1'b1;
+      tile_end_q <= pixels_left_q == 24'd1;
     end
+    if (acc_pop) lane_q <= lane_q + 1'b1;  // P is a power of two
     if (acc_pop && lane_end) past_end_q <= 1'b0;
     if (!run_q && !past_end_q && acc_valid) begin
       run_q <= 1'b1;
-      stream_q <= cfg_i[number_q[0]].dest_kind == '0;
-      has_residual_q <= cfg_i[number_q[0]].residual;
+      stream_q <= leaving_cfg.dest_kind == '0;
+      has_residual_q <= leaving_cfg.residual;
       residual_shift_q <= clamp_residual_shift(head_i[number_q[0]].residual_shift);
-      sums_q <= cfg_i[number_q[0]].sums;
-      add_sums_q <= cfg_i[number_q[0]].add_sums;
-      entry_q <= cfg_i[number_q[0]].sums_base;
-      before_last_q <= cfg_i[number_q[0]].pixels - 24'd2;
-      one_pixel_q <= cfg_i[number_q[0]].pixels == 24'd1;
-      tile_end_q <= cfg_i[number_q[0]].pixels == 24'd1;
-      tiles_left_q <= cfg_i[number_q[0]].tiles - 1'b1;
-      pixel_q <= '0;
+      sums_q <= leaving_cfg.sums;
+      add_sums_q <= leaving_cfg.add_sums;
+      entry_q <= leaving_cfg.sums_base;
+      last_pixel_q <= leaving_cfg.pixels - 24'd1;
+      one_pixel_q <= leaving_cfg.pixels == 24'd1;
+      tile_end_q <= leaving_cfg.pixels == 24'd1;
+      tiles_left_q <= leaving_cfg.tiles - 1'b1;
+      pixels_left_q <= leaving_cfg.pixels - 24'd1;
+      lane_q <= '0;
     end else if (take && tile_end) begin
       bank_q <= !bank_q;
       past_end_q <= !lane_end;
       entry_q <= entry_q + EntryWidth'(O);
       tiles_left_q <= tiles_left_q - 1'b1;
       if (tiles_left_q == '0) run_q <= 1'b0;
-      if (tiles_left_q == '0) number_q <= number_q + 1'b1;
     end
     leaving_q <= leaving_q & ~channel_free_o;
     if (take && tile_end) leaving_q[bank_q] <= 1'b1;
@@ -214,7 +258,6 @@ module conv_drain
       bank_q <= 1'b0;
       leaving_q <= '0;
       past_end_q <= 1'b0;
-      number_q <= '0;
       room_q <= ($clog2(OutDepth + 1))'(OutDepth);
     end else begin
       room_q <= room_q - ($clog2(OutDepth + 1))'(take) + ($clog2(OutDepth + 1))'(out_pop);
@@ -278,12 +321,15 @@ module conv_drain
 
   // ---- writes ----
 
-  logic out_ready, out_valid, out_pop_ready, out_tile_end, out_desc_end, write_done;
-  logic ended_q, written_q, writer_ready;  // the oldest descriptor's last pixel has left here, is written
+  logic out_ready, out_valid, out_pop_ready, out_desc_end, write_done, written_q;
+  logic [1:0] out_tile_end;
+  logic done;
+  assign done = written_q && !sums_busy;
+  logic ended_q, writer_ready;  // the oldest descriptor's last pixel has left here, is written
   logic [O-1:0][15:0] out_data;
   logic [$clog2(OutDepth+1)-1:0] out_count;
   fifo #(
-    .Width(2 + O * 16),
+    .Width(3 + O * 16),
     .Depth(OutDepth)
   ) u_out (
     .clk_i,
@@ -291,7 +337,7 @@ module conv_drain
     .clear_i(1'b0),
     .in_valid_i(requantised),
     .in_ready_o(out_ready),
-    .in_data_i({requantised_tag.tile_end, requantised_tag.desc_end, requantised_data}),
+    .in_data_i({{2{requantised_tag.tile_end}}, requantised_tag.desc_end, requantised_data}),
     .out_valid_o(out_valid),
     .out_ready_i(out_pop_ready),
     .out_data_o({out_tile_end, out_desc_end, out_data}),
@@ -301,6 +347,16 @@ module conv_drain
   assign out_pop_ready = writer_ready && !ended_q;
   assign out_pop = out_valid && out_pop_ready;
 
+  conv_cfg_t writer_cfg;
+  conv_pick #(
+    .Width($bits(conv_cfg_t))
+  ) u_writer_place (
+    .clk_i,
+    .next_i(rst_ni && (retired_i[0] ^ done)),
+    .word_i(cfg_i),
+    .word_o(writer_cfg)
+  );
+
   conv_writer #(
     .P(P),
     .O(O),
@@ -309,7 +365,7 @@ module conv_drain
     .clk_i,
     .rst_ni,
     .stop_i,
-    .cfg_i(cfg_i[retired_i[0]]),
+    .cfg_i(writer_cfg),
     .done_o(write_done),
     .valid_i(out_valid && !ended_q),
     .ready_o(writer_ready),
@@ -333,8 +389,6 @@ module conv_drain
     .weight_wgnt_i
   );
 
-  logic done;
-  assign done = written_q && !sums_busy;
   assign done_o = done;
   always_ff @(posedge clk_i) begin
     ended_q   <= rst_ni && !done && (ended_q || (out_pop && out_desc_end));

@@ -38,13 +38,14 @@ module conv_params
   logic run_q, head_q, bank_q;
   logic [EntryWidth-1:0] addr_q;
   logic [7:0] left_q;  // tiles that still have requests
+  logic some_left_q, may_q;  // left_q != 0; the next entry has a place: a head's, or of a tile that has begun
   logic [LaneWidth-1:0] lane_q;
   logic [1:0] taken_q;  // bank holds or awaits a tile's channels
   logic start;
 
-  logic held_q;  // requested and not granted
-  assign param_req_o = run_q && left_q != '0 && (head_q || lane_q != '0 || !taken_q[bank_q]) && (!stop_i || held_q);
-  always_ff @(posedge clk_i) held_q <= rst_ni && param_req_o && !param_gnt_i;
+  logic blocked_q;  // told to stop, and nothing waits for its grant
+  assign param_req_o = run_q && some_left_q && (may_q || !taken_q[bank_q]) && !blocked_q;
+  always_ff @(posedge clk_i) blocked_q <= stop_i && !(param_req_o && !param_gnt_i);
   assign param_addr_o = addr_q;
 
   // answers
@@ -95,6 +96,8 @@ module conv_params
       head_q <= 1'b1;
       addr_q <= param_i;
       left_q <= tiles_i;
+      some_left_q <= tiles_i != '0;
+      may_q <= 1'b1;
       lane_q <= '0;
       answer_head_q <= 1'b1;
       answer_lane_q <= '0;
@@ -103,9 +106,13 @@ module conv_params
       if (param_req_o && param_gnt_i) begin
         head_q <= 1'b0;
         addr_q <= addr_q + 1'b1;
+        may_q <= !head_q && lane_q != LaneWidth'(O - 1);
         if (!head_q) begin
           lane_q <= lane_q + 1'b1;
-          if (lane_q == LaneWidth'(O - 1)) left_q <= left_q - 1'b1;
+          if (lane_q == LaneWidth'(O - 1)) begin
+            left_q <= left_q - 1'b1;
+            some_left_q <= left_q != 8'd1;
+          end
         end
       end
       if (run_q && param_rvalid_i) begin

@@ -29,42 +29,61 @@ module conv_residual
   output logic [O-1:0][15:0] data_o
 );
 
-  logic run_q;
+  logic run_q, run_addr_q;  // the same twice, since one would have too many readers
+  logic run;
   logic [AddrWidth-1:0] base_q, addr_q;
   logic [23:0] left_q;  // pixels of the tile after this one
   logic [7:0] tiles_left_q;
   logic granted, tile_end;
   logic [$clog2(Depth+1)-1:0] room_q;  // places not promised to a read
 
-  logic held_q;  // requested and not granted
-  assign stream_req_o = run_q && room_q != '0 && (!stop_i || held_q);
-  always_ff @(posedge clk_i) held_q <= rst_ni && stream_req_o && !stream_gnt_i;
+  logic blocked_q;  // told to stop, and nothing waits for its grant
+  assign stream_req_o = run_q && room_q != '0 && !blocked_q;
+  always_ff @(posedge clk_i) blocked_q <= stop_i && !(stream_req_o && !stream_gnt_i);
   assign stream_addr_o = addr_q;
   assign granted = stream_req_o && stream_gnt_i;
   assign tile_end = left_q == '0;
   assign done_o = run_q ? granted && tile_end && tiles_left_q == '0 : valid_i && !cfg_i.residual;
 
+  always_comb begin
+    run = run_q;
+    if (!run_q) run = valid_i && cfg_i.residual;
+    else if (granted && tile_end) run = tiles_left_q != '0;
+    if (!rst_ni) run = 1'b0;
+  end
+  copies #(
+    .Copies(1)
+  ) u_run_addr (
+    .clk_i,
+    .d_i(run),
+    .q_o(run_addr_q)
+  );
+
   always_ff @(posedge clk_i) begin
-    if (!run_q) begin
-      run_q <= valid_i && cfg_i.residual;
+    run_q <= run;
+    if (!run_addr_q) begin
       base_q <= cfg_i.residual_at;
       addr_q <= cfg_i.residual_at;
-      left_q <= cfg_i.pixels - 1'b1;
-      tiles_left_q <= cfg_i.tiles - 1'b1;
     end else if (granted) begin
       if (tile_end) begin
         base_q <= base_q + cfg_i.dest_plane;
         addr_q <= base_q + cfg_i.dest_plane;
-        left_q <= cfg_i.pixels - 1'b1;
-        tiles_left_q <= tiles_left_q - 1'b1;
-        run_q <= tiles_left_q != '0;
       end else begin
         addr_q <= addr_q + 1'b1;
+      end
+    end
+    if (!run_q) begin
+      left_q <= cfg_i.pixels - 1'b1;
+      tiles_left_q <= cfg_i.tiles - 1'b1;
+    end else if (granted) begin
+      if (tile_end) begin
+        left_q <= cfg_i.pixels - 1'b1;
+        tiles_left_q <= tiles_left_q - 1'b1;
+      end else begin
         left_q <= left_q - 1'b1;
       end
     end
     if (!rst_ni) begin
-      run_q  <= 1'b0;
       room_q <= ($clog2(Depth + 1))'(Depth);
     end else begin
       room_q <= room_q - ($clog2(Depth + 1))'(granted) + ($clog2(Depth + 1))'(valid_o && ready_i);

@@ -227,6 +227,7 @@ module conv_setup
       end
       HeadOffset: begin
         cfg_q.base <= desc_q.dest + product_q + 24'(cfg_q.head_block);
+        cfg_q.head_end <= cfg_q.head_block + 1'b1 == desc_q.head_blocks;
         if (product_ready) begin
           cfg_q.head_step <= cfg_q.head_step - 24'(desc_q.head_blocks) + 24'd1;
           state_q <= Finish;

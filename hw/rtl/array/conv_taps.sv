@@ -42,15 +42,15 @@ module conv_taps
   logic [7:0] tile_left_q;  // tiles after this one
   logic [23:0] group_left_q;
   logic plane_q;
-  logic [1:0] ky_q, kx_q, k_last;
+  logic [1:0] ky_q, kx_q, k_last_q;
+  logic planes_q;
   logic [P-1:0][12:0] row_q;  // past the last pixel rows go beyond the output, at most by P
   logic [P-1:0][11:0] column_q;
   logic kx_end, ky_end, plane_end, group_end, tile_end;
 
-  assign k_last = cfg_i.kernel_last;
-  assign kx_end = kx_q == k_last;
-  assign ky_end = kx_end && ky_q == k_last;
-  assign plane_end = ky_end && cfg_i.planes && !plane_q;
+  assign kx_end = kx_q == k_last_q;
+  assign ky_end = kx_end && ky_q == k_last_q;
+  assign plane_end = ky_end && planes_q && !plane_q;
   assign group_end = ky_end && !plane_end;
   assign tile_end = group_end && group_left_q == '0;
   assign emit = busy_q && room;
@@ -77,6 +77,8 @@ module conv_taps
   always_ff @(posedge clk_i) begin
     if (!busy_q) begin
       busy_q <= valid_i;
+      k_last_q <= cfg_i.kernel_last;
+      planes_q <= cfg_i.planes;
       tile_left_q <= cfg_i.tiles - 1'b1;
       group_left_q <= cfg_i.groups - 1'b1;
       plane_q <= 1'b0;
@@ -113,14 +115,21 @@ module conv_taps
 
   // ---- stage 1: coordinates, of the upsampled input where there is one ----
 
-  // to find the largest of P takes a stage for each halving
-  localparam int unsigned Stages = 4 + LaneWidth;
+  // to find the largest of P takes a stage for each halving, to find conflicts three
+  localparam int unsigned Stages = 4 + (LaneWidth > 3 ? LaneWidth : 3);
   logic [Stages:1] valid_q;
   tap_flags_t [Stages:1] flags_q;
   logic [P-1:0] lane_valid1_q;
   logic [P-1:0][14:0] y1_q, x1_q;  // signed
-  logic stride_row;
-  assign stride_row = cfg_i.stride;
+  // once for each lane, since one would have too many readers; the descriptor stands a cycle before its first tap
+  logic [P-1:0] stride_q;
+  copies #(
+    .Copies(P)
+  ) u_stride (
+    .clk_i,
+    .d_i(cfg_i.stride),
+    .q_o(stride_q)
+  );
   always_ff @(posedge clk_i) begin
     valid_q <= {valid_q[Stages-1:1], emit};
     if (!rst_ni) valid_q <= '0;
@@ -136,36 +145,43 @@ module conv_taps
     flags_q[Stages:2] <= flags_q[Stages-1:1];
     lane_valid1_q <= lane_valid;
     for (int unsigned j = 0; j < P; j++) begin
-      y1_q[j] <= (stride_row ? {1'b0, row_q[j], 1'b0} : 15'(row_q[j])) + 15'(ky_q) - 15'(cfg_i.pad_top);
-      x1_q[j] <= (stride_row ? {2'b0, column_q[j], 1'b0} : 15'(column_q[j])) + 15'(kx_q) - 15'(cfg_i.pad_left);
+      y1_q[j] <= (stride_q[j] ? {1'b0, row_q[j], 1'b0} : 15'(row_q[j])) + 15'(ky_q) - 15'(cfg_i.pad_top);
+      x1_q[j] <= (stride_q[j] ? {2'b0, column_q[j], 1'b0} : 15'(column_q[j])) + 15'(kx_q) - 15'(cfg_i.pad_left);
     end
   end
 
   // ---- stage 2: padding ----
 
-  logic [5:2][P-1:0] in_image_q;
+  logic [6:2][P-1:0] in_image_q;
   logic [P-1:0][11:0] y2_q, x2_q, x3_q;
   logic [11:0] width2_q;
   logic [12:0] rows1_q, columns1_q;
-  logic upsample1_q;
+  logic [P-1:0] upsample1_q;  // once for each lane, since one would have too many readers
   logic [4:1] spread_q;
   logic [11:0] width1_q;
   always_ff @(posedge clk_i) begin
     // of the tap's own descriptor: the next one's may stand at the inputs when its last taps are here
     rows1_q <= cfg_i.rows;
     columns1_q <= cfg_i.columns;
-    upsample1_q <= cfg_i.upsample;
     spread_q <= {spread_q[3:1], cfg_i.spread};
     width1_q <= cfg_i.in_width;
     width2_q <= width1_q;
     for (int unsigned j = 0; j < P; j++) begin
       // a negative coordinate is large without its sign
       in_image_q[2][j] <= lane_valid1_q[j] && y1_q[j] < 15'(rows1_q) && x1_q[j] < 15'(columns1_q);
-      y2_q[j] <= upsample1_q ? y1_q[j][12:1] : y1_q[j][11:0];
-      x2_q[j] <= upsample1_q ? x1_q[j][12:1] : x1_q[j][11:0];
+      y2_q[j] <= upsample1_q[j] ? y1_q[j][12:1] : y1_q[j][11:0];
+      x2_q[j] <= upsample1_q[j] ? x1_q[j][12:1] : x1_q[j][11:0];
     end
-    in_image_q[5:3] <= in_image_q[4:2];
+    in_image_q[6:3] <= in_image_q[5:2];
   end
+
+  copies #(
+    .Copies(P)
+  ) u_upsample1 (
+    .clk_i,
+    .d_i(cfg_i.upsample),
+    .q_o(upsample1_q)
+  );
 
   // ---- stages 3 and 4: the pixel's number; from stage 5 on its bank stands in the number's low bits ----
 
@@ -188,29 +204,32 @@ module conv_taps
     pixel_q[Stages:6] <= pixel_q[Stages-1:5];
   end
 
-  // ---- stages 5 and on: conflicts; the last group that a lane reads, not always the last lane's with upsampling ----
+  // ---- stages 5 to 7: conflicts; the last group that a lane reads, not always the last lane's with upsampling ----
 
-  logic [Stages:5][P-1:0][P-1:0] conflict_q;
-  logic [Stages:6][P-1:0] served_q, rest_q;
-  logic [Stages:6] single_q;
+  logic [P-1:0][P-1:0] same_bank_q, lower_q, upper_q;  // both in the image, in one bank; the pixels' lower, upper bits differ
+  logic [Stages:6][P-1:0][P-1:0] conflict_q;
+  logic [Stages:7][P-1:0] served_q, rest_q;
+  logic [Stages:7] single_q;
   always_ff @(posedge clk_i) begin
-    single_q[6] <= conflict_q[5] == '0;
+    single_q[7] <= conflict_q[6] == '0;
     for (int unsigned j = 0; j < P; j++) begin
-      served_q[6][j] <= in_image_q[5][j] && conflict_q[5][j] == '0;
-      rest_q[6][j]   <= in_image_q[5][j] && conflict_q[5][j] != '0;
+      served_q[7][j] <= in_image_q[6][j] && conflict_q[6][j] == '0;
+      rest_q[7][j]   <= in_image_q[6][j] && conflict_q[6][j] != '0;
     end
-    for (int unsigned s = 7; s <= Stages; s++) begin
+    for (int unsigned s = 8; s <= Stages; s++) begin
       single_q[s] <= single_q[s-1];
       served_q[s] <= served_q[s-1];
       rest_q[s]   <= rest_q[s-1];
     end
     for (int unsigned j = 0; j < P; j++) begin
       for (int unsigned k = 0; k < P; k++) begin
-        conflict_q[5][j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && pixel_q[4][j] != pixel_q[4][k]
-            && bank4[j] == bank4[k];
+        same_bank_q[j][k] <= k < j && in_image_q[4][j] && in_image_q[4][k] && bank4[j] == bank4[k];
+        lower_q[j][k] <= pixel_q[4][j][11:0] != pixel_q[4][k][11:0];
+        upper_q[j][k] <= pixel_q[4][j][23:12] != pixel_q[4][k][23:12];
+        conflict_q[6][j][k] <= same_bank_q[j][k] && (lower_q[j][k] || upper_q[j][k]);
       end
     end
-    for (int unsigned s = 6; s <= Stages; s++) conflict_q[s] <= conflict_q[s-1];
+    for (int unsigned s = 7; s <= Stages; s++) conflict_q[s] <= conflict_q[s-1];
   end
 
   for (genvar l = 0; l <= LaneWidth; l++) begin : gen_last
@@ -227,6 +246,12 @@ module conv_taps
         end
       end
     end
+  end
+
+  logic [Stages:4+LaneWidth][GroupWidth-1:0] last_q;
+  assign last_q[4+LaneWidth] = gen_last[LaneWidth].last[0];
+  for (genvar s = 5 + LaneWidth; s <= Stages; s++) begin : gen_last_late
+    always_ff @(posedge clk_i) last_q[s] <= last_q[s-1];
   end
 
   // ---- taps made ahead ----
@@ -259,7 +284,7 @@ module conv_taps
     .clear_i(1'b0),
     .in_valid_i(valid_q[Stages]),
     .in_ready_o(fifo_ready),
-    .in_data_i({flags_q[Stages], served_q[Stages], rest_q[Stages], single_q[Stages], pixel_q[Stages], conflict_q[Stages], gen_last[LaneWidth].last[0]}),
+    .in_data_i({flags_q[Stages], served_q[Stages], rest_q[Stages], single_q[Stages], pixel_q[Stages], conflict_q[Stages], last_q[Stages]}),
     .out_valid_o(tap_valid_o),
     .out_ready_i(tap_ready_i),
     .out_data_o(tap),

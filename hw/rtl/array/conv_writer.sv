@@ -25,7 +25,7 @@ module conv_writer
 
   input logic valid_i,
   output logic ready_o,
-  input logic tile_end_i,
+  input logic [1:0] tile_end_i,  // the same twice, since one would have too many readers
   input logic desc_end_i,
   input logic [O-1:0][15:0] data_i,
 
@@ -62,10 +62,11 @@ module conv_writer
 
   // ---- loops: tile, pixel, block ----
 
-  logic run_q;
+  logic run_q, run;
+  logic [1:0] run_many_q;  // the same again, as above
   kind_e kind_q;
   logic [AddrWidth-1:0] step_q, head_step_q;
-  logic [7:0] head_blocks_q, last_place_q;  // blocks of a head, and less one
+  logic [7:0] head_blocks_q, before_last_q;  // blocks of a head, and less two
   logic key_q, one_block_head_q, single_q;  // K; with heads of one block; a pixel is one write
   logic [AddrWidth-1:0] tile_base_q, base_q, base_next;  // of the tile's first block, of this one
   logic [7:0] tile_place_q, place_q, place_next;  // of the block within its head (K)
@@ -81,11 +82,11 @@ module conv_writer
   logic head_end_q, tile_head_end_q, head_end_next;  // K: this block, the tile's first one, the next one is the last of its head
 
   assign place_next = head_end_q ? '0 : place_q + 1'b1;
-  assign head_end_next = key_q && (head_end_q ? one_block_head_q : place_q + 1'b1 == last_place_q);
+  assign head_end_next = key_q && (head_end_q ? one_block_head_q : place_q == before_last_q);
   assign base_next = base_q + (head_end_q ? head_step_q : step_q);
   assign last_block = single_q || block_q == BlockWidth'(Blocks - 1);
-  assign advance = run_q && valid_i && out_ready;
-  assign ready_o = run_q && out_ready && last_block;
+  assign advance = run_q && valid_i && out_ready && !stop_i;
+  assign ready_o = run_q && out_ready && !stop_i && last_block;
 
   always_comb begin
     if (key_q) offset_step = AddrWidth'(head_blocks_q);
@@ -102,74 +103,109 @@ module conv_writer
     endcase
   end
 
+  logic pixel_step, tile_step;  // to the next pixel, to the next tile's first
+  assign pixel_step = advance && last_block;
+  assign tile_step = pixel_step && tile_end_i[0];
+  always_comb begin
+    run = run_q;
+    if (!run_q) run = valid_i;
+    else if (pixel_step && desc_end_i) run = 1'b0;
+    if (!rst_ni) run = 1'b0;
+  end
+  copies #(
+    .Copies(2)
+  ) u_run_many (
+    .clk_i,
+    .d_i(run),
+    .q_o(run_many_q)
+  );
+
   always_ff @(posedge clk_i) begin
+    run_q <= run;
     if (!run_q) begin
-      run_q <= valid_i;
       kind_q <= kind_e'(cfg_i.dest_kind);
       step_q <= cfg_i.dest_kind == 2'd2 ? AddrWidth'(1) : cfg_i.step;
       head_step_q <= cfg_i.head_step;
       head_blocks_q <= cfg_i.head_blocks;
-      last_place_q <= cfg_i.head_blocks - 1'b1;
+      before_last_q <= cfg_i.head_blocks - 8'd2;
       key_q <= cfg_i.dest_kind == 2'd2;
       one_block_head_q <= cfg_i.head_blocks == 8'd1;
       single_q <= Blocks == 1 || cfg_i.dest_kind == 2'd0 || cfg_i.dest_kind == 2'd3;
-      head_end_q <= cfg_i.dest_kind == 2'd2 && cfg_i.head_block + 1'b1 == cfg_i.head_blocks;
-      tile_head_end_q <= cfg_i.dest_kind == 2'd2 && cfg_i.head_block + 1'b1 == cfg_i.head_blocks;
-      tile_base_q <= cfg_i.base;
-      base_q <= cfg_i.base;
-      tile_place_q <= cfg_i.head_block;
-      place_q <= cfg_i.head_block;
-      offset_q <= '0;
       interleave_q <= cfg_i.interleave;
       last_column_q <= cfg_i.out_width - 1'b1;
-      columns_left_q <= cfg_i.out_width - 1'b1;
-      row_end_q <= cfg_i.out_width == 12'd1;
       row_step_q <= AddrWidth'({cfg_i.out_width, 1'b0}) + AddrWidth'(2);
-      pixel_q <= '0;
+    end
+  end
+
+  // where the block is: its tile's address, its own
+  always_ff @(posedge clk_i) begin
+    if (!run_many_q[0]) begin
+      tile_base_q <= cfg_i.base;
+      base_q <= cfg_i.base;
+    end else if (advance) begin
+      if (tile_step) tile_base_q <= base_next;
+      base_q <= pixel_step && !tile_end_i[0] ? tile_base_q : base_next;
+    end
+  end
+
+  // its place in a head
+  always_ff @(posedge clk_i) begin
+    if (!run_q) begin
+      head_end_q <= cfg_i.head_end;
+      tile_head_end_q <= cfg_i.head_end;
+      tile_place_q <= cfg_i.head_block;
+      place_q <= cfg_i.head_block;
       block_q <= '0;
     end else if (advance) begin
-      if (!last_block) begin
-        block_q <= block_q + 1'b1;
-        base_q <= base_next;
-        place_q <= place_next;
-        head_end_q <= head_end_next;
+      block_q <= last_block ? '0 : block_q + 1'b1;
+      if (tile_step) begin
+        tile_place_q <= place_next;
+        tile_head_end_q <= head_end_next;
+      end
+      place_q <= pixel_step && !tile_end_i[1] ? tile_place_q : place_next;
+      head_end_q <= pixel_step && !tile_end_i[1] ? tile_head_end_q : head_end_next;
+    end
+  end
+
+  // the pixel
+  always_ff @(posedge clk_i) begin
+    if (!run_many_q[1]) begin
+      offset_q <= '0;
+      columns_left_q <= cfg_i.out_width - 1'b1;
+      row_end_q <= cfg_i.out_width == 12'd1;
+      pixel_q <= '0;
+    end else if (pixel_step) begin
+      if (row_end_q || tile_end_i[1]) begin
+        columns_left_q <= last_column_q;
+        row_end_q <= last_column_q == '0;
       end else begin
-        block_q <= '0;
-        if (row_end_q || tile_end_i) begin
-          columns_left_q <= last_column_q;
-          row_end_q <= last_column_q == '0;
-        end else begin
-          columns_left_q <= columns_left_q - 1'b1;
-          row_end_q <= columns_left_q == 12'd1;
-        end
-        if (tile_end_i) begin
-          pixel_q <= '0;
-          offset_q <= '0;
-          tile_base_q <= base_next;
-          base_q <= base_next;
-          tile_place_q <= place_next;
-          place_q <= place_next;
-          tile_head_end_q <= head_end_next;
-          head_end_q <= head_end_next;
-        end else begin
-          pixel_q <= pixel_q + 1'b1;
-          if ((pixel_q & wrap) == wrap) offset_q <= offset_q + offset_step;
-          base_q <= tile_base_q;
-          place_q <= tile_place_q;
-          head_end_q <= tile_head_end_q;
-        end
-        if (desc_end_i) run_q <= 1'b0;
+        columns_left_q <= columns_left_q - 1'b1;
+        row_end_q <= columns_left_q == 12'd1;
+      end
+      if (tile_end_i[1]) begin
+        pixel_q <= '0;
+        offset_q <= '0;
+      end else begin
+        pixel_q <= pixel_q + 1'b1;
+        if ((pixel_q & wrap) == wrap) offset_q <= offset_q + offset_step;
       end
     end
-    if (!rst_ni) run_q <= 1'b0;
   end
 
   // ---- the write ----
 
   logic out_valid_q, out_end_q, granted;
-  kind_e out_kind_q;
+  logic out_stream_q, out_operand_q, out_weight_q;  // which memory's
   logic [AddrWidth-1:0] out_addr_q;
-  logic [PlaceWidth-1:0] out_pixel_q;
+  // the pixel's place among banks, rows of keys, bytes of values; whether these are keys, for 8 bytes and for 32 strobes of the weights each
+  logic [P-1:0] out_bank_q;
+  logic [O-1:0] out_row_q;
+  logic [I-1:0] out_byte_q;
+  localparam int unsigned DataParts = O * I / 8;
+  localparam int unsigned StrobeParts = O * I > 32 ? O * I / 32 : 1;
+  logic [1:0] keys_q;
+  logic [DataParts-1:0] data_keys_q;
+  logic [StrobeParts-1:0] strobe_keys_q;
   logic [O-1:0][15:0] out_data_q;
   logic [I-1:0][7:0] out_block_q, block;
 
@@ -182,22 +218,23 @@ module conv_writer
     if (out_ready) begin
       out_valid_q <= advance;
       out_end_q <= last_block && desc_end_i;
-      out_kind_q <= kind_q;
+      out_stream_q <= advance && kind_q == Stream;
+      out_operand_q <= advance && kind_q == Query;
+      out_weight_q <= advance && (kind_q == Key || kind_q == Value);
       out_addr_q <= base_q + offset_q;
-      out_pixel_q <= pixel_q;
+      for (int unsigned p = 0; p < P; p++) out_bank_q[p] <= pixel_q[$clog2(P)-1:0] == ($clog2(P))'(p);
+      for (int unsigned o = 0; o < O; o++) out_row_q[o] <= pixel_q[$clog2(O)-1:0] == ($clog2(O))'(o);
+      for (int unsigned i = 0; i < I; i++) out_byte_q[i] <= pixel_q[$clog2(I)-1:0] == ($clog2(I))'(i);
       out_data_q <= data_i;
       out_block_q <= block;
     end
-    if (!rst_ni) out_valid_q <= 1'b0;
+    if (!rst_ni) {out_valid_q, out_stream_q, out_operand_q, out_weight_q} <= '0;
   end
   assign done_o = out_valid_q && granted && out_end_q;
 
-  logic held_q, write;  // requested and not granted
-  assign write = out_valid_q && (!stop_i || held_q);
-  always_ff @(posedge clk_i) held_q <= rst_ni && write && !granted;
-  assign stream_we_o = write && out_kind_q == Stream;
-  assign operand_we_o = write && out_kind_q == Query;
-  assign weight_we_o = write && (out_kind_q == Key || out_kind_q == Value);
+  assign stream_we_o = out_stream_q;
+  assign operand_we_o = out_operand_q;
+  assign weight_we_o = out_weight_q;
   assign granted = (stream_we_o && stream_wgnt_i) || (operand_we_o && operand_wgnt_i) || (weight_we_o && weight_wgnt_i);
 
   assign stream_waddr_o = out_addr_q;
@@ -207,23 +244,40 @@ module conv_writer
   assign operand_waddr_o = out_addr_q;
   always_comb begin
     for (int unsigned p = 0; p < P; p++) begin
-      operand_wstrb_o[p] = out_pixel_q[$clog2(P)-1:0] == ($clog2(P))'(p);
+      operand_wstrb_o[p] = out_bank_q[p];
       operand_wdata_o[p] = out_block_q;
     end
   end
 
   // K: lane o is a key, all bytes of a lane together. V: byte i is a key, a byte of each lane.
   assign weight_waddr_o = out_addr_q;
+  // the kind stands from two cycles before the first write to the last one
+  copies #(
+    .Copies(2)
+  ) u_keys (
+    .clk_i,
+    .d_i(cfg_i.dest_kind == 2'd2),
+    .q_o(keys_q)
+  );
+  copies #(
+    .Copies(DataParts)
+  ) u_data_keys (
+    .clk_i,
+    .d_i(keys_q[0]),
+    .q_o(data_keys_q)
+  );
+  copies #(
+    .Copies(StrobeParts)
+  ) u_strobe_keys (
+    .clk_i,
+    .d_i(keys_q[1]),
+    .q_o(strobe_keys_q)
+  );
   always_comb begin
     for (int unsigned o = 0; o < O; o++) begin
       for (int unsigned i = 0; i < I; i++) begin
-        if (out_kind_q == Key) begin
-          weight_wstrb_o[o][i] = out_pixel_q[$clog2(O)-1:0] == ($clog2(O))'(o);
-          weight_wdata_o[o][i] = out_block_q[i];
-        end else begin
-          weight_wstrb_o[o][i] = out_pixel_q[$clog2(I)-1:0] == ($clog2(I))'(i);
-          weight_wdata_o[o][i] = out_data_q[o][7:0];
-        end
+        weight_wstrb_o[o][i] = strobe_keys_q[(o*I+i)*StrobeParts/(O*I)] ? out_row_q[o] : out_byte_q[i];
+        weight_wdata_o[o][i] = data_keys_q[(o*I+i)/8] ? out_block_q[i] : out_data_q[o][7:0];
       end
     end
   end

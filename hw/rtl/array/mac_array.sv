@@ -5,7 +5,7 @@
 // those of the other cascades and to the accumulators in the fabric. P * O * I / 2 DSPs.
 //
 // Takes an issue a cycle; operands and weights come with it. acc_valid_o is high mac_latency(I) cycles after an issue with
-// `last`, for one cycle, in which acc_o holds the sums.
+// `last`, for one cycle, in which acc_o holds the sums; acc_soon_o is high two cycles before it.
 
 module mac_array
   import diffuser_pkg::*;
@@ -22,6 +22,7 @@ module mac_array
   input logic [P-1:0][I-1:0][7:0] operand_i,
   input logic [O-1:0][I-1:0][7:0] weight_i,
 
+  output logic acc_soon_o,
   output logic acc_valid_o,
   output logic [P-1:0][O-1:0][31:0] acc_o
 );
@@ -32,8 +33,11 @@ module mac_array
   localparam int unsigned Latency = array_pkg::mac_latency(I);
   localparam int unsigned SumWidth = 18 + Levels;
 
-  // Lane k of a cascade adds one cycle after lane k - 1: its operands and weights are k cycles late.
+  // Lane k of a cascade adds one cycle after lane k - 1: its operands and weights are k cycles late, after a register that all have.
+  // The lower pixel's sign goes to 20 inputs of a DSP: a register of it for three of them.
+  localparam int unsigned Signs = (O + 2) / 3;
   logic [I-1:0][P-1:0][7:0] operand_lane, operand_skewed;
+  logic [I-1:0][P/2-1:0][Signs-1:0] sign_skewed;
   logic [I-1:0][O-1:0][7:0] weight_lane, weight_skewed;
   always_comb begin
     for (int unsigned i = 0; i < I; i++) begin
@@ -43,38 +47,67 @@ module mac_array
   end
   for (genvar i = 0; i < I; i++) begin : gen_skew
     localparam int unsigned Late = i % Lanes;
-    if (Late == 0) begin : gen_none
-      assign operand_skewed[i] = operand_lane[i];
-      assign weight_skewed[i]  = weight_lane[i];
-    end else begin : gen_late
-      logic [Late-1:0][P-1:0][7:0] operand_q;
-      logic [Late-1:0][O-1:0][7:0] weight_q;
-      always_ff @(posedge clk_i) begin
-        operand_q[0] <= operand_lane[i];
-        weight_q[0]  <= weight_lane[i];
-        for (int unsigned k = 1; k < Late; k++) begin
-          operand_q[k] <= operand_q[k-1];
-          weight_q[k]  <= weight_q[k-1];
-        end
-      end
-      assign operand_skewed[i] = operand_q[Late-1];
-      assign weight_skewed[i]  = weight_q[Late-1];
+    logic [Late+1:0][P-1:0][7:0] operand;  // [k]: k cycles later
+    logic [Late+1:0][O-1:0][7:0] weight;
+    assign operand[0] = operand_lane[i];
+    assign weight[0] = weight_lane[i];
+    always_ff @(posedge clk_i) begin
+      operand[Late+1:1] <= operand[Late:0];
+      weight[Late+1:1] <= weight[Late:0];
+    end
+    assign operand_skewed[i] = operand[Late+1];
+    assign weight_skewed[i] = weight[Late+1];
+    for (genvar q = 0; q < P / 2; q++) begin : gen_sign
+      copies #(
+        .Copies(Signs)
+      ) u_sign (
+        .clk_i,
+        .d_i(operand[Late][2*q][7]),
+        .q_o(sign_skewed[i][q])
+      );
     end
   end
 
-  // The flags go along with the sums; those of the accumulating cycle are the last but one.
+  // The flags go along with the sums; those of the accumulating cycle are the last but one, and there once for each accumulator.
   logic [Latency-1:0] valid_q;
+  // verilator lint_off UNUSEDSIGNAL  // `first` and `shift` end in copies
   issue_t [Latency-2:0] issue_q;
+  // verilator lint_on UNUSEDSIGNAL
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[Latency-2:0] & {{1{issue_q[Latency-2].last}}, {(Latency - 2) {1'b1}}}, issue_i.valid};
     issue_q <= {issue_q[Latency-3:0], issue_i};
   end
-  logic accumulate, first, shift;
-  assign accumulate = valid_q[Latency-2];
-  assign first = issue_q[Latency-2].first;
-  assign shift = issue_q[Latency-2].shift;
   assign acc_valid_o = valid_q[Latency-1];
+  assign acc_soon_o = valid_q[Latency-3] && issue_q[Latency-3].last;
+
+  typedef struct packed {
+    logic accumulate;
+    logic first;
+    logic shift;
+  } control_t;
+  control_t control;
+  control_t [P-1:0] of_pixel;
+  control_t [P-1:0][O-1:0] of_acc;
+  assign control = '{accumulate: valid_q[Latency-4], first: issue_q[Latency-4].first, shift: issue_q[Latency-4].shift};
+  copies #(
+    .Width($bits(control_t)),
+    .Copies(P)
+  ) u_of_pixel (
+    .clk_i,
+    .d_i(control),
+    .q_o(of_pixel)
+  );
+  for (genvar p = 0; p < P; p++) begin : gen_of_acc
+    copies #(
+      .Width($bits(control_t)),
+      .Copies(O)
+    ) u_of_acc (
+      .clk_i,
+      .d_i(of_pixel[p]),
+      .q_o(of_acc[p])
+    );
+  end
 
   for (genvar q = 0; q < P / 2; q++) begin : gen_pair
     for (genvar o = 0; o < O; o++) begin : gen_output
@@ -93,7 +126,7 @@ module mac_array
           ) u_mac (
               .clk_i,
               .p1_i(operand_skewed[c*Lanes+k][2*q+1]),
-              .p0_i(operand_skewed[c*Lanes+k][2*q]),
+              .p0_i({sign_skewed[c*Lanes+k][q][o/3], operand_skewed[c*Lanes+k][2*q][6:0]}),
               .w_i(weight_skewed[c*Lanes+k][o]),
               .pcin_i(pc[k]),
               .pcout_o(pc[k+1]),
@@ -133,11 +166,13 @@ module mac_array
       end
 
       logic [31:0] low_acc_q, high_acc_q;
+      control_t of_low, of_high;
+      assign of_low = of_acc[2*q][o];
+      assign of_high = of_acc[2*q+1][o];
+      // the new sum first: what is chosen then joins the adder's LUT
       always_ff @(posedge clk_i) begin
-        if (accumulate) begin
-          low_acc_q  <= (first ? '0 : shift ? low_acc_q << 7 : low_acc_q) + 32'(low_sum);
-          high_acc_q <= (first ? '0 : shift ? high_acc_q << 7 : high_acc_q) + 32'(high_sum);
-        end
+        if (of_low.accumulate) low_acc_q <= 32'(low_sum) + (of_low.first ? '0 : of_low.shift ? low_acc_q << 7 : low_acc_q);
+        if (of_high.accumulate) high_acc_q <= 32'(high_sum) + (of_high.first ? '0 : of_high.shift ? high_acc_q << 7 : high_acc_q);
       end
       assign acc_o[2*q][o]   = low_acc_q;
       assign acc_o[2*q+1][o] = high_acc_q;

@@ -35,11 +35,38 @@ module requantise
   assign valid_o = valid_q[Stages-1];
   assign tag_o = tag_q[Stages-1];
 
-  // bank of each stage that reads channels
-  logic bank0, bank2, bank8;
-  assign bank0 = tag_q[0].bank;
-  assign bank2 = tag_q[2].bank;
-  assign bank8 = tag_q[8].bank;
+  // what the lanes read of the tags, once for each lane, so that none has too many readers
+  logic [O-1:0] bank0, bank2, residual2, bank8, stream8;
+  copies #(
+    .Copies(O)
+  ) u_bank0 (
+    .clk_i,
+    .d_i(tag_i.bank),
+    .q_o(bank0)
+  );
+  logic [O-1:0][1:0] lane2, lane8;
+  copies #(
+    .Width(2),
+    .Copies(O)
+  ) u_lane2 (
+    .clk_i,
+    .d_i({tag_q[1].bank, tag_q[1].residual}),
+    .q_o(lane2)
+  );
+  copies #(
+    .Width(2),
+    .Copies(O)
+  ) u_lane8 (
+    .clk_i,
+    .d_i({tag_q[7].bank, tag_q[7].stream}),
+    .q_o(lane8)
+  );
+  always_comb begin
+    for (int unsigned o = 0; o < O; o++) begin
+      {bank2[o], residual2[o]} = lane2[o];
+      {bank8[o], stream8[o]} = lane8[o];
+    end
+  end
 
   for (genvar o = 0; o < O; o++) begin : gen_lane
     // stages 0 to 3: bias, product of 32 x 16 bits in two halves
@@ -55,8 +82,8 @@ module requantise
       acc_q <= acc_i[o];
       residual0_q <= residual_i[o];
 
-      biased_q <= acc_q + channel_i[bank0][o].bias;
-      mantissa_q <= channel_i[bank0][o].mantissa;
+      biased_q <= acc_q + channel_i[bank0[o]][o].bias;
+      mantissa_q <= channel_i[bank0[o]][o].mantissa;
       residual1_q <= residual0_q;
 
       high_q <= 32'($signed(biased_q[31:16])) * 32'($signed({1'b0, mantissa_q}));
@@ -64,10 +91,18 @@ module requantise
       residual2_q <= residual1_q;
 
       product_q <= {high_q + 32'(low_q[31:16]), low_q[15:0]};
-      shift_q <= channel_i[bank2][o].shift;
-      residual_q <= tag_q[2].residual ? residual2_q : '0;
-      residual_shift_q <= tag_q[2].residual_shift;
+      shift_q <= channel_i[bank2[o]][o].shift;
+      residual_q <= residual2[o] ? residual2_q : '0;
     end
+    // equal in all lanes
+    copies #(
+      .Width(6),
+      .Copies(1)
+    ) u_residual_shift (
+      .clk_i,
+      .d_i(tag_q[2].residual_shift),
+      .q_o(residual_shift_q)
+    );
 
     // stages 4 to 7: rounding shifts
     logic signed [31:0] y, r;
@@ -85,13 +120,18 @@ module requantise
     );
 
     // stages 8 and 9: sum, saturation
-    logic signed [32:0] sum_q;
+    logic [31:0] sum_q;
+    logic y_negative_q, r_negative_q;
+    logic signed [32:0] sum;  // the sign of a sum of two equal signs is theirs
     logic [15:0] data_q;
+    assign sum = {y_negative_q == r_negative_q ? y_negative_q : sum_q[31], sum_q};
     always_ff @(posedge clk_i) begin
-      sum_q <= 33'(y) + 33'(r);
-      if (!channel_i[bank8][o].enable) data_q <= '0;
-      else if (tag_q[8].stream) data_q <= sum_q > 33'sd32767 ? 16'h7fff : sum_q < -33'sd32768 ? 16'h8000 : sum_q[15:0];
-      else data_q <= sum_q > 33'sd127 ? 16'd127 : sum_q < -33'sd127 ? -16'd127 : sum_q[15:0];
+      sum_q <= y + r;
+      y_negative_q <= y[31];
+      r_negative_q <= r[31];
+      if (!channel_i[bank8[o]][o].enable) data_q <= '0;
+      else if (stream8[o]) data_q <= sum > 33'sd32767 ? 16'h7fff : sum < -33'sd32768 ? 16'h8000 : sum[15:0];
+      else data_q <= sum > 33'sd127 ? 16'd127 : sum < -33'sd127 ? -16'd127 : sum[15:0];
     end
     assign data_o[o] = data_q;
   end

@@ -69,11 +69,26 @@ module softmax_exp (
   logic [47:0] sum6_q;
   logic over7_q;
   logic [25:0] window7_q;
-  logic [10:0] d8_q;
+  logic [10:0] d8;
+  logic [10:8] d8_q;
+  logic [1:0][7:0] index8_q;  // of the table's lower and upper bits: one for both would have too many readers
   logic [14:0] t9_q;
   logic [2:0] whole9_q, whole10_q;
   logic [7:0] t10_q;  // without the bits that every shift drops
   logic [10:8] zero_q;
+
+  assign d8 = flat_i ? '0 : 11'(window7_q >> shift_i[3:0]);
+  copies #(
+    .Width(8),
+    .Copies(2)
+  ) u_index8 (
+    .clk_i,
+    .d_i(d8[7:0]),
+    .q_o(index8_q)
+  );
+  logic [1:0][14:0] t9;
+  assign t9[0] = exp2(index8_q[0]);
+  assign t9[1] = exp2(index8_q[1]);
 
   always_ff @(posedge clk_i) begin
     below1_q <= max_i - logit_i;
@@ -88,9 +103,9 @@ module softmax_exp (
     sum6_q <= {high5_q + 32'(low5_q[32:16]), low5_q[15:0]};
     over7_q <= |(sum6_q & over_i);
     window7_q <= 26'(sum6_q >> {shift_i[5:4], 4'b0});
-    d8_q <= flat_i ? '0 : 11'(window7_q >> shift_i[3:0]);
-    t9_q <= exp2(d8_q[7:0]);
-    whole9_q <= d8_q[10:8];
+    d8_q <= d8[10:8];
+    t9_q <= {t9[1][14:8], t9[0][7:0]};
+    whole9_q <= d8_q;
     t10_q <= 8'((16'(t9_q) + (16'd128 << whole9_q)) >> 8);
     whole10_q <= whole9_q;
     zero_q[8] <= over7_q && !flat_i;

@@ -16,8 +16,10 @@ module softmax_reciprocal #(
 );
 
   logic [4:0] step_q;  // 0: idle; 1 to 4: shift by 8, 4, 2, 1; 5 to 21: bits of the quotient
+  logic [4:1] shift_q;  // step_q is 1, ... 4
   logic [Width-1:0] n_q;
-  logic [4:0] top_q;
+  logic zero_q;  // the bits that this step would shift out
+  logic [3:0] zeros_q;  // before the sum: its highest bit is Width - 1 less so many
   logic [16:0] rest_q;
   logic [15:0] difference;
   logic [15:0] quotient_q;
@@ -42,39 +44,37 @@ module softmax_reciprocal #(
   end
 
   always_ff @(posedge clk_i) begin
-    unique case (step_q)
-      5'd1:
-      if (n_q[Width-1-:8] == '0) begin
-        n_q   <= n_q << 8;
-        top_q <= top_q - 5'd8;
-      end
-      5'd2:
-      if (n_q[Width-1-:4] == '0) begin
-        n_q   <= n_q << 4;
-        top_q <= top_q - 5'd4;
-      end
-      5'd3:
-      if (n_q[Width-1-:2] == '0) begin
-        n_q   <= n_q << 2;
-        top_q <= top_q - 5'd2;
-      end
-      5'd4:
-      if (!n_q[Width-1]) begin
-        n_q   <= n_q << 1;
-        top_q <= top_q - 5'd1;
-      end
-      default: ;
-    endcase
-    if (start_i) begin
-      n_q   <= sum_i;
-      top_q <= 5'(Width - 1);
+    // whether what a step shifts by is zero is found a step ahead
+    shift_q <= !rst_ni || clear_i ? '0 : {shift_q[3:1], start_i};
+    if (shift_q[1]) begin
+      if (zero_q) n_q <= n_q << 8;
+      zeros_q[3] <= zero_q;
+      zero_q <= (zero_q ? n_q[Width-9-:4] : n_q[Width-1-:4]) == '0;
     end
-    if (step_q == 5'd4) rest_q <= 17'h8000;  // 2^31 without its low 16 bits, which are brought down one by one
+    if (shift_q[2]) begin
+      if (zero_q) n_q <= n_q << 4;
+      zeros_q[2] <= zero_q;
+      zero_q <= (zero_q ? n_q[Width-5-:2] : n_q[Width-1-:2]) == '0;
+    end
+    if (shift_q[3]) begin
+      if (zero_q) n_q <= n_q << 2;
+      zeros_q[1] <= zero_q;
+      zero_q <= !(zero_q ? n_q[Width-3] : n_q[Width-1]);
+    end
+    if (shift_q[4]) begin
+      if (zero_q) n_q <= n_q << 1;
+      zeros_q[0] <= zero_q;
+    end
+    if (start_i) begin
+      n_q <= sum_i;
+      zero_q <= sum_i[Width-1-:8] == '0;
+    end
+    if (shift_q[4]) rest_q <= 17'h8000;  // 2^31 without its low 16 bits, which are brought down one by one
     else rest_q <= fits ? {difference, 1'b0} : {rest_q[15:0], 1'b0};
     quotient_q <= {quotient_q[14:0], fits};
     if (step_q == 5'd21) begin
       mantissa_o <= {quotient_q, fits};
-      top_o <= top_q;
+      top_o <= 5'(Width - 1) - 5'(zeros_q);
     end
   end
 

@@ -14,10 +14,10 @@ package array_pkg;
     return inputs < MaxCascade ? inputs : MaxCascade;
   endfunction
 
-  // Cycles from an issue with `last` to `acc_valid` of mac_array with that many input lanes: skew of the last lane, four
+  // Cycles from an issue with `last` to `acc_valid` of mac_array with that many input lanes: a register and the skew of the last lane, four
   // registers of its DSP, split of the pair, tree over cascades, accumulator.
   function automatic int unsigned mac_latency(int unsigned inputs);
-    return (cascade_lanes(inputs) - 1) + 4 + 1 + $clog2(inputs / cascade_lanes(inputs)) + 1;
+    return 1 + (cascade_lanes(inputs) - 1) + 4 + 1 + $clog2(inputs / cascade_lanes(inputs)) + 1;
   endfunction
 
   // A `conv` as its stages use it: fields of the descriptor, and what conv_setup makes of them.
@@ -51,6 +51,7 @@ package array_pkg;
     logic [23:0] head_step;  // K: from the last block of a head to the first of the next
     logic [7:0] head_block;  // K: the first block's place in its head
     logic [7:0] head_blocks;
+    logic head_end;  // K: it is the head's last
     logic [23:0] residual_at;
     logic [23:0] dest_plane;
     logic [15:0] sums_base;

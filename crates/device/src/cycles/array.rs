@@ -90,6 +90,9 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
     let mut waiting = VecDeque::new();
     let mut last_issue = None;
     for tile in 0..op.tiles {
+        if tile > 0 {
+            drained += timing.drain_tile;
+        }
         for group in &groups {
             if let (0, Some(chain), Some(last)) = (tile, start.chain, group.last) {
                 let ready = chain.at(last / shape.pixels as u64) + written;
@@ -241,7 +244,11 @@ mod tests {
         // the first tile's entries come later than the first group's sums
         let first = 100 + timing.array_start + 32;
         assert!(first > 100 + timing.array_start + 4 + timing.mac_latency);
-        assert_eq!(cost.end, first + groups * 8 + timing.drain_latency);
+        let between = 2 * timing.drain_tile;
+        assert_eq!(
+            cost.end,
+            first + groups * 8 + between + timing.drain_latency
+        );
         // 8 cycles from one group's last product to the next one's
         assert_eq!(cost.issued, 100 + timing.array_start + 4 + (groups - 1) * 8);
         assert_eq!(

@@ -54,6 +54,8 @@ pub struct Timing {
     pub mac_latency: u64,
     /// `conv`: groups of P pixels whose accumulators wait for requantisation.
     pub drain_groups: usize,
+    /// `conv`: cycles that the drain loses between two tiles.
+    pub drain_tile: u64,
     /// `conv`: from a drained accumulator to its word in memory.
     pub drain_latency: u64,
     /// `attention`: all that a descriptor costs besides its groups of queries and the first one's softmax.
@@ -88,12 +90,13 @@ impl Default for Timing {
             store_start: 20,
             store_latency: 78,
             norm_group: 10,
-            norm_latency: 160,
-            prep_start: 15,
+            norm_latency: 161,
+            prep_start: 16,
             prep_latency: 30,
             array_start: 20,
-            mac_latency: 17,
+            mac_latency: 18,
             drain_groups: 8,
+            drain_tile: 1,
             drain_latency: 20,
             attention_latency: 23,
             attention_softmax: 90,
