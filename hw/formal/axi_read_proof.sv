@@ -102,7 +102,7 @@ module axi_read_proof
   logic [LineBits+1:0] entry;
   assign held = u_port.u_lines.count_q;
   assign behind = held + Width'(u_port.full_q);
-  assign entry = u_port.u_lines.mem_q[Index'(u_port.u_lines.head_q + Index'(ahead_q))];
+  assign entry = u_port.u_lines.gen_chunk[0].mem_q[Index'(u_port.u_lines.gen_chunk[0].head_q + Index'(ahead_q))];
 
   always_ff @(posedge clk_i) begin
     begun_q <= 1'b1;
@@ -194,7 +194,7 @@ module axi_read_proof
       end
       if (part_q != '0) assert (u_port.error_q == error_q);
       assert (held <= Width'(Lines) && u_port.u_lines.full_q == (held == Width'(Lines)) && u_port.u_lines.some_q == (held != '0));
-      assert (u_port.u_lines.tail_q == Index'(u_port.u_lines.head_q + Index'(held)));
+      assert (u_port.u_lines.gen_chunk[0].tail_q == Index'(u_port.u_lines.gen_chunk[0].head_q + Index'(held)));
       if (stop_q) assert (held == '0 && !u_port.full_q && u_port.free_q == Width'(Lines) && lines_q == '0 && !follow_q);
       else assert (lines_q == behind && 6'(u_port.free_q) + 6'(promised_q) + 6'(behind) == 6'(Lines));
       if (follow_q) begin

@@ -57,7 +57,7 @@ module axi_requests_proof
   logic [BeatAddrWidth+BeatsWidth-1:0] entry;
   assign held = 4'(u_requests.u_jobs.count_q);
   assign active = 4'(u_requests.active_q);
-  assign entry = u_requests.u_jobs.mem_q[Index'(u_requests.u_jobs.head_q + Index'(ahead_q - active))];
+  assign entry = u_requests.u_jobs.gen_chunk[0].mem_q[Index'(u_requests.u_jobs.gen_chunk[0].head_q + Index'(ahead_q - active))];
 
   logic begun_q = 1'b0;
   logic reset_q, stop_q, taken_q;
@@ -115,11 +115,11 @@ module axi_requests_proof
       // ---- what makes it inductive
       assert (jobs_q == held + active);
       assert (held <= 4'(Depth) && u_requests.u_jobs.full_q == (held == 4'(Depth)) && u_requests.u_jobs.some_q == (held != '0));
-      assert (u_requests.u_jobs.tail_q == Index'(u_requests.u_jobs.head_q + Index'(held)));
+      assert (u_requests.u_jobs.gen_chunk[0].tail_q == Index'(u_requests.u_jobs.gen_chunk[0].head_q + Index'(held)));
       assert (u_requests.port_q == port_q);
       if (u_requests.active_q) assert (u_requests.now_q.beats != '0);
       for (int unsigned k = 0; k < Depth; k++) begin
-        if (4'(k) < held) assert (u_requests.u_jobs.mem_q[Index'(u_requests.u_jobs.head_q + Index'(k))][BeatsWidth-1:0] != '0);
+        if (4'(k) < held) assert (u_requests.u_jobs.gen_chunk[0].mem_q[Index'(u_requests.u_jobs.gen_chunk[0].head_q + Index'(k))][BeatsWidth-1:0] != '0);
       end
       if (u_requests.cut_q) begin
         assert (u_requests.active_q);

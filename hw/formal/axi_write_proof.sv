@@ -112,9 +112,9 @@ module axi_write_proof
   assign lengths_held = 4'(u_port.u_lengths.count_q);
   assign answers_held = 4'(u_port.u_answers.count_q);
   assign loaded = 4'(u_port.some_q) + 4'(wvalid && wlast);
-  assign newest_length = u_port.u_lengths.mem_q[Index'(u_port.u_lengths.tail_q - Index'(1))];
-  assign newest_answer = u_port.u_answers.mem_q[Index'(u_port.u_answers.tail_q - Index'(1))];
-  assign followed_length = u_port.u_lengths.mem_q[Index'(u_port.u_lengths.head_q + Index'(write_ahead_q - loaded))];
+  assign newest_length = u_port.u_lengths.gen_chunk[0].mem_q[Index'(u_port.u_lengths.gen_chunk[0].tail_q - Index'(1))];
+  assign newest_answer = u_port.u_answers.gen_chunk[0].mem_q[Index'(u_port.u_answers.gen_chunk[0].tail_q - Index'(1))];
+  assign followed_length = u_port.u_lengths.gen_chunk[0].mem_q[Index'(u_port.u_lengths.gen_chunk[0].head_q + Index'(write_ahead_q - loaded))];
   assign end_strobes = last_q && watched_tail_q != '0 ? 16'((17'd1 << watched_tail_q) - 17'd1) : '1;
 
   assign announced = awvalid && !unaddressed_q;
@@ -147,8 +147,8 @@ module axi_write_proof
       // the queues
       assert (lengths_held <= Places && u_port.u_lengths.full_q == (lengths_held == Places) && u_port.u_lengths.some_q == (lengths_held != '0));
       assert (answers_held <= Places && u_port.u_answers.full_q == (answers_held == Places) && u_port.u_answers.some_q == (answers_held != '0));
-      assert (u_port.u_lengths.tail_q == Index'(u_port.u_lengths.head_q + Index'(lengths_held)));
-      assert (u_port.u_answers.tail_q == Index'(u_port.u_answers.head_q + Index'(answers_held)));
+      assert (u_port.u_lengths.gen_chunk[0].tail_q == Index'(u_port.u_lengths.gen_chunk[0].head_q + Index'(lengths_held)));
+      assert (u_port.u_answers.gen_chunk[0].tail_q == Index'(u_port.u_answers.gen_chunk[0].head_q + Index'(answers_held)));
       assert (answers_held == unanswered_q + 4'(announced));
       assert (lengths_held + 4'(u_port.some_q) + 4'(wvalid && wlast) == unwritten_q + 4'(announced));
       assert (unwritten_q <= unanswered_q && 4'(unaddressed_q) <= unanswered_q && (awvalid || !unaddressed_q));
@@ -179,7 +179,7 @@ module axi_write_proof
       // the burst that is followed: in the queue, in the counter behind it, at the port
       if (watched_q) begin
         assert (beats_q != '0 && beats_q <= 5'd16);
-        if (to_answer_q) assert (answer_ahead_q < unanswered_q && u_port.u_answers.mem_q[Index'(u_port.u_answers.head_q + Index'(answer_ahead_q))] == last_q);
+        if (to_answer_q) assert (answer_ahead_q < unanswered_q && u_port.u_answers.gen_chunk[0].mem_q[Index'(u_port.u_answers.gen_chunk[0].head_q + Index'(answer_ahead_q))] == last_q);
         if (to_write_q) begin
           assert (write_ahead_q < unwritten_q);
           if (write_ahead_q >= loaded) begin

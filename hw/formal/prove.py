@@ -41,7 +41,7 @@ def model(top, parameters, output, reach):
     from pyosys import libyosys as ys
 
     design = ys.Design()
-    arguments = ["--top", top]
+    arguments = ["--top", top, "-D", "DIFFUSER_FORMAL=1"]
     for name, value in parameters.items():
         arguments += ["-G", f"{name}={value}"]
     if reach:

@@ -30,7 +30,12 @@ module fifo #(
   localparam int unsigned IndexWidth = Depth > 1 ? $clog2(Depth) : 1;
 
   // A cell of distributed RAM holds 32 words of 14 bits or 64 of 7.
+`ifdef DIFFUSER_FORMAL
+  // proofs look into one chunk; all have the same pointers
+  localparam int unsigned ChunkWidth = Width;
+`else
   localparam int unsigned ChunkWidth = Depth > 32 ? 56 : 112;
+`endif
   localparam int unsigned Chunks = (Width + ChunkWidth - 1) / ChunkWidth;
 
   logic [CountWidth-1:0] count_q;
