@@ -13,29 +13,7 @@ use diffuser_device::{Memories, Shape, ops};
 use diffuser_isa::{Common, Descriptor, Op, generated::Conv};
 use diffuser_spec::norm::Sums;
 
-use array_cases::{conflicts, descriptor, issues, memories};
-
-/// What some descriptors took.
-#[derive(Debug, Default)]
-struct Run {
-    /// From the first one offered to the last one retired.
-    cycles: u64,
-    /// Cycles with a product.
-    busy: u64,
-    /// From the first product to the last.
-    span: u64,
-    stall_operand: u64,
-    stall_bank: u64,
-    stall_store: u64,
-    errors: Vec<u8>,
-}
-
-/// A chained `conv`, and the groups that its operand has so far.
-struct Chain {
-    op: Conv,
-    groups: u64,
-    rows: u64,
-}
+use array_cases::{Bits, Chain, Run, conflicts, descriptor, issues, memories};
 
 /// Runs of one model; `W` and so on are words of 32 bits of its ports.
 macro_rules! bench {
@@ -592,23 +570,6 @@ macro_rules! bench {
             }
         }
     };
-}
-
-/// Bits of a port, whatever type its width gives.
-trait Bits {
-    fn bit(&self, bit: usize) -> bool;
-}
-
-impl Bits for u64 {
-    fn bit(&self, bit: usize) -> bool {
-        self >> bit & 1 == 1
-    }
-}
-
-impl<const N: usize> Bits for [u32; N] {
-    fn bit(&self, bit: usize) -> bool {
-        self[bit / 32] >> (bit % 32) & 1 == 1
-    }
 }
 
 #[cfg(top_array_small)]

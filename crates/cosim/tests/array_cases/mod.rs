@@ -224,3 +224,43 @@ pub fn conflicts(op: &Conv, shape: Shape) -> u64 {
     }
     lost * u64::from(op.tiles) * u64::from(op.blocks) * ops::conv::planes(op)
 }
+
+/// Bits of a port, whatever type its width gives.
+pub trait Bits {
+    /// Bit number `bit`.
+    fn bit(&self, bit: usize) -> bool;
+}
+
+impl Bits for u64 {
+    fn bit(&self, bit: usize) -> bool {
+        self >> bit & 1 == 1
+    }
+}
+
+impl<const N: usize> Bits for [u32; N] {
+    fn bit(&self, bit: usize) -> bool {
+        self[bit / 32] >> (bit % 32) & 1 == 1
+    }
+}
+
+/// What some descriptors took.
+#[derive(Debug, Default)]
+pub struct Run {
+    /// From the first one offered to the last one retired.
+    pub cycles: u64,
+    /// Cycles with a product.
+    pub busy: u64,
+    /// From the first product to the last.
+    pub span: u64,
+    pub stall_operand: u64,
+    pub stall_bank: u64,
+    pub stall_store: u64,
+    pub errors: Vec<u8>,
+}
+
+/// A chained `conv`, and the groups that its operand has so far.
+pub struct Chain {
+    pub op: Conv,
+    pub groups: u64,
+    pub rows: u64,
+}
