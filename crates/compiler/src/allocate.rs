@@ -284,14 +284,12 @@ fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
             };
             let over = over.filter(|v| {
                 // further bands of the same result may still read rows of their own
-                let later = layers
-                    .list
-                    .get(i + 1..=last_read.get(v).copied().unwrap_or(i));
-                let later = later.unwrap_or_default();
-                let read = later.iter().filter(|l| l.reads().contains(v));
-                last_read.contains_key(v)
-                    && read.clone().all(|l| adds_where_it_writes(l, *v, value))
-                    && (read.count() == 0 || adds_where_it_writes(layer, *v, value))
+                last_read.get(v).is_some_and(|&last| {
+                    let mut readers = layers.list[i..=last].iter();
+                    last == i
+                        || readers
+                            .all(|l| !l.reads().contains(v) || adds_where_it_writes(l, *v, value))
+                })
             });
             match over.and_then(|v| group_of.get(&v).copied()) {
                 Some(index) => {

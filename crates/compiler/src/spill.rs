@@ -1,7 +1,7 @@
 //! Pass `spill`: streams that wait long for their next reader wait in DDR.
 //!
-//! Before: more streams live at some layer than the stream memory holds. After: one of them, of the largest the
-//! one that is read last again is stored to DDR behind its last reader and loaded again ahead of the next, as
+//! Before: more streams live at some layer than the stream memory holds. After: one of them, the largest (of idle ones that
+//! with most words times idle cycles), of several the one that is read last again, is stored to DDR behind its last reader and loaded again ahead of the next, as
 //! a stream of its own. The pass runs once for each stream that must go; it does nothing where all fit.
 //! It comes to an end: two uses of a stream that follow one another are parted once.
 
@@ -48,12 +48,12 @@ pub fn spill(layers: &mut Layers, full: usize, shape: Shape, which: Spillable) -
         // several loads for one reader stand one behind the other
         .filter(|gap| !layers.list[gap.after..gap.before].iter().all(is_load))
         .filter_map(|gap| {
-            let idle = idle(layers, &gap, full, shape);
             let words = layers.streams[&gap.stream].words(shape);
-            match which {
-                Spillable::Any => Some((gap, words)),
-                Spillable::Idle => idle.map(|idle| (gap, idle * words)),
-            }
+            let cycles = match which {
+                Spillable::Any => 1,
+                Spillable::Idle => idle(layers, &gap, full, shape)?,
+            };
+            Some((gap, cycles * words))
         })
         .max_by_key(|(gap, key)| (*key, gap.before))
         .map(|(gap, _)| gap);
