@@ -60,6 +60,7 @@ def blocks(build):
         "dma_unit": {"O": shape["O"], "I": shape["I"]},
         "control": shape,
         "memory_system": {"T": TARGET[build]},
+        "display_unit": {},
     }
 
 

@@ -1,8 +1,6 @@
 // Registers on AXI4-Lite (docs/isa.md), counters, and the interrupt line.
 //
-// One access of each kind at a time: a write takes address and data in any order and answers 2 cycles later, a read 2 cycles
-// after its address. The registers that a program uses are copied at its start (`settings_o`), so that writes while it runs
-// only reach the next one.
+// The registers that a program uses are copied at its start (`settings_o`), so that writes while it runs only reach the next one.
 module registers
   import diffuser_isa_pkg::*;
   import control_pkg::*;
@@ -59,38 +57,34 @@ module registers
 
   // ---------------------------------------------------------------- writes
 
-  logic aw_full_q, w_full_q, write;
-  logic [9:0] waddr_q;
-  logic [31:0] wdata_q, wmask;
-  logic [3:0] wstrb_q;
+  localparam int unsigned Parts = 8;
+  logic write, read;
+  logic [9:0] waddr, raddr;
+  logic [31:0] wdata, wmask, rdata;
+  logic [3:0] wstrb;
+  logic [Parts-1:0][5:0] raddr_part;
 
-  assign s_axil_awready_o = !aw_full_q;
-  assign s_axil_wready_o = !w_full_q;
-  assign s_axil_bresp_o = 2'b00;
-  assign write = aw_full_q && w_full_q && (!s_axil_bvalid_o || s_axil_bready_i);
-
-  always_ff @(posedge clk_i) begin
-    if (!aw_full_q) waddr_q <= s_axil_awaddr_i[11:2];
-    if (!w_full_q) begin
-      wdata_q <= s_axil_wdata_i;
-      wstrb_q <= s_axil_wstrb_i;
-    end
-    if (!rst_ni) begin
-      aw_full_q <= 1'b0;
-      w_full_q <= 1'b0;
-      s_axil_bvalid_o <= 1'b0;
-    end else begin
-      if (write) aw_full_q <= 1'b0;
-      else if (s_axil_awvalid_i) aw_full_q <= 1'b1;
-      if (write) w_full_q <= 1'b0;
-      else if (s_axil_wvalid_i) w_full_q <= 1'b1;
-      if (write) s_axil_bvalid_o <= 1'b1;
-      else if (s_axil_bready_i) s_axil_bvalid_o <= 1'b0;
-    end
-  end
+  axil_slave #(
+    .Parts(Parts)
+  ) u_axil (
+    .clk_i, .rst_ni,
+    .s_axil_awvalid_i, .s_axil_awready_o, .s_axil_awaddr_i,
+    .s_axil_wvalid_i, .s_axil_wready_o, .s_axil_wdata_i, .s_axil_wstrb_i,
+    .s_axil_bvalid_o, .s_axil_bready_i, .s_axil_bresp_o,
+    .s_axil_arvalid_i, .s_axil_arready_o, .s_axil_araddr_i,
+    .s_axil_rvalid_o, .s_axil_rready_i, .s_axil_rdata_o, .s_axil_rresp_o,
+    .write_o(write),
+    .waddr_o(waddr),
+    .wdata_o(wdata),
+    .wstrb_o(wstrb),
+    .read_o(read),
+    .raddr_o(raddr),
+    .raddr_part_o(raddr_part),
+    .rdata_i(rdata)
+  );
 
   for (genvar i = 0; i < 4; i++) begin : gen_mask
-    assign wmask[8*i+:8] = {8{wstrb_q[i]}};
+    assign wmask[8*i+:8] = {8{wstrb[i]}};
   end
 
   function automatic logic at(logic [9:0] word, logic [11:0] offset);
@@ -108,15 +102,15 @@ module registers
 
   assign settings_o = active_q;
   assign timeout_o = timeout_q;
-  assign control = write && at(waddr_q, RegControlOffset) && wstrb_q[0];
+  assign control = write && at(waddr, RegControlOffset) && wstrb[0];
   always_ff @(posedge clk_i) begin
-    start_o <= rst_ni && control && wdata_q[RegControlStartLsb] && !wdata_q[RegControlResetLsb];
-    reset_o <= rst_ni && control && wdata_q[RegControlResetLsb];
+    start_o <= rst_ni && control && wdata[RegControlStartLsb] && !wdata[RegControlResetLsb];
+    reset_o <= rst_ni && control && wdata[RegControlResetLsb];
   end
 
   // One word of the settings at its offset.
 `define SETTING(field, Name) \
-      if (at(waddr_q, Reg``Name``Offset)) host_q.field <= merged(host_q.field, wdata_q, wmask);
+      if (at(waddr, Reg``Name``Offset)) host_q.field <= merged(host_q.field, wdata, wmask);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -146,15 +140,15 @@ module registers
       `SETTING(seed[63:32], SeedHigh)
       `SETTING(image[31:0], ImageLow)
       `SETTING(image[63:32], ImageHigh)
-      if (at(waddr_q, RegTimeoutOffset)) timeout_q <= merged(timeout_q, wdata_q, wmask);
-      if (at(waddr_q, RegInterruptEnableOffset) && wstrb_q[0]) enable_q <= wdata_q[1:0];
+      if (at(waddr, RegTimeoutOffset)) timeout_q <= merged(timeout_q, wdata, wmask);
+      if (at(waddr, RegInterruptEnableOffset) && wstrb[0]) enable_q <= wdata[1:0];
     end
     if (take_i) active_q <= host_q;
   end
 `undef SETTING
 
   // An event wins over the write that clears it.
-  assign cleared = write && at(waddr_q, RegInterruptOffset) && wstrb_q[0] ? wdata_q[1:0] : 2'b00;
+  assign cleared = write && at(waddr, RegInterruptOffset) && wstrb[0] ? wdata[1:0] : 2'b00;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -210,31 +204,12 @@ module registers
 
   // ---------------------------------------------------------------- reads
 
-  logic ar_full_q, read;
-  logic [9:0] raddr_q, raddr;
-  logic [31:0] rdata;
+  assign latch_cycles = read && at(raddr, RegCyclesLowOffset);
+  assign latch_array_busy = read && at(raddr, RegArrayBusyLowOffset);
+  assign latch_read_bytes = read && at(raddr, RegReadBytesLowOffset);
 
-  assign s_axil_arready_o = !ar_full_q;
-  assign s_axil_rresp_o = 2'b00;
-  assign read = ar_full_q && (!s_axil_rvalid_o || s_axil_rready_i);
-  assign latch_cycles = read && at(raddr_q, RegCyclesLowOffset);
-  assign latch_array_busy = read && at(raddr_q, RegArrayBusyLowOffset);
-  assign latch_read_bytes = read && at(raddr_q, RegReadBytesLowOffset);
-
-  // the address for 4 bits of an answer each: one would have too many readers
-  localparam int unsigned Parts = 8;
-  logic [Parts-1:0][5:0] raddr_part_q;
-  assign raddr = ar_full_q ? raddr_q : s_axil_araddr_i[11:2];
-  copies #(
-    .Width(6),
-    .Copies(Parts)
-  ) u_raddr (
-    .clk_i,
-    .d_i(raddr[5:0]),
-    .q_o(raddr_part_q)
-  );
   always_comb begin
-    for (int unsigned k = 0; k < Parts; k++) rdata[4*k+:4] = 4'(register_at(raddr_part_q[k]) >> (4 * k));
+    for (int unsigned k = 0; k < Parts; k++) rdata[4*k+:4] = 4'(register_at(raddr_part[k]) >> (4 * k));
   end
 
   function automatic logic [31:0] register_at(logic [5:0] word);
@@ -284,22 +259,5 @@ module registers
     endcase
     return value;
   endfunction
-
-  always_ff @(posedge clk_i) begin
-    raddr_q <= raddr;
-    if (read) s_axil_rdata_o <= raddr_q[9:6] == '0 ? rdata : '0;
-    if (!rst_ni) begin
-      ar_full_q <= 1'b0;
-      s_axil_rvalid_o <= 1'b0;
-    end else begin
-      if (read) ar_full_q <= 1'b0;
-      else if (s_axil_arvalid_i) ar_full_q <= 1'b1;
-      if (read) s_axil_rvalid_o <= 1'b1;
-      else if (s_axil_rready_i) s_axil_rvalid_o <= 1'b0;
-    end
-  end
-
-  logic [3:0] unused_low_bits;
-  assign unused_low_bits = {s_axil_awaddr_i[1:0], s_axil_araddr_i[1:0]};
 
 endmodule
