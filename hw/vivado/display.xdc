@@ -6,4 +6,3 @@
 set launch [get_cells -hierarchical -regexp {.*(u_launch|launch_q.*)} -filter {PRIMITIVE_GROUP == REGISTER}]
 set capture [get_cells -hierarchical -regexp {.*(u_capture|capture_q.*)} -filter {PRIMITIVE_GROUP == REGISTER && ASYNC_REG}]
 set_max_delay -datapath_only -from $launch -to $capture 5.000
-set_bus_skew -from $launch -to $capture 5.000

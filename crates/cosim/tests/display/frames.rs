@@ -230,3 +230,49 @@ fn off_in_the_middle_is_dark_at_once_and_reads_no_more() {
         assert!(!driver.status().expect("answers").underrun, "round {round}");
     }
 }
+
+#[test]
+fn on_and_off_at_any_moment() {
+    for round in 0..12u64 {
+        let mut random = Random::new(1200 + round);
+        let clocks = Clocks {
+            pixel: 400 + random.below(4000),
+            ..CLOCKS
+        };
+        let mut driver =
+            Driver::new(small(DdrConfig::default(), clocks, round)).expect("a display");
+        // a frame of few clocks: off comes in each part of it
+        let mut settings = settings();
+        settings.frame.front = 9;
+        for (offset, value) in settings.registers() {
+            let device = driver.device_mut();
+            device.write_register(offset, value).expect("answers");
+        }
+        for _ in 0..40 {
+            for on in [1, 0] {
+                let panel = driver.device_mut();
+                let written = panel.write_register(register::CONTROL, on);
+                written.expect("answers");
+                let most = [10, 100, 3000][random.below(3) as usize];
+                for _ in 0..random.below(most) {
+                    panel.cycle();
+                }
+            }
+        }
+        driver.disable().expect("comes to rest");
+        let panel = driver.device_mut();
+        panel.run_to(panel.signals().len() + 12);
+        panel.take_signals();
+        driver.clear().expect("answers");
+        settings.frame.back = 14;
+        settings.line.back = 120;
+        driver.configure(&settings).expect("fits");
+        let panel = driver.device_mut();
+        let frame = expected(panel, settings, MOST);
+        panel.run_to(3 * frame.signals().len());
+        let signals = panel.take_signals();
+        let begin = beginning(&signals, &frame);
+        compare(&signals, begin, &frame, &format!("round {round}"));
+        assert!(!driver.status().expect("answers").underrun, "round {round}");
+    }
+}

@@ -29,7 +29,7 @@ fn registers_hold_what_is_written_to_their_bits() {
         for offset in (0x18..0x80).step_by(4) {
             let (value, strobe) = (random.bits() as u32, random.below(16) as u8);
             panel.write_bytes(offset, value, strobe).expect("answers");
-            let mask = (0..4).map(|i| u32::from(strobe >> i & 1) * 0xff << (8 * i));
+            let mask = (0..4).map(|i| (u32::from(strobe >> i & 1) * 0xff) << (8 * i));
             let mask = mask.fold(0, |all, m| all | m);
             let old = model.read_register(offset).expect("answers");
             // a one clears an event, or asks for a flip; a byte that is not written does neither

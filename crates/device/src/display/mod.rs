@@ -5,7 +5,7 @@
 //! use diffuser_device::display::{Driver, Model, Settings};
 //!
 //! let mut driver = Driver::new(Model::new(Ddr::new(1 << 16))).unwrap();
-//! driver.show(&Settings::default(), &[255, 0, 0], (1, 1), 480).unwrap();
+//! driver.show(&Settings::default(), &[255, 0, 0], (1, 1), 240).unwrap();
 //! let frame = driver.device_mut().frame();
 //! assert_eq!(frame.pixel(400, 240), 0xff_0000);
 //! ```
