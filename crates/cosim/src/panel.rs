@@ -254,7 +254,7 @@ impl<D: Display> Device for Panel<D> {
 }
 
 /// Implements [`Display`] for a top made of `display_unit`.
-#[cfg(any(top_display_unit, top_display_small))]
+#[cfg(any(top_display_unit, top_display_small, top_display_cells))]
 macro_rules! display {
     ($top:ty) => {
         impl Display for $top {
@@ -324,5 +324,7 @@ macro_rules! display {
 
 #[cfg(top_display_unit)]
 display!(crate::tops::DisplayUnit);
+#[cfg(top_display_cells)]
+display!(crate::tops::DisplayCells);
 #[cfg(top_display_small)]
 display!(crate::tops::DisplaySmall);

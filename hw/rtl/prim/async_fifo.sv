@@ -80,7 +80,8 @@ module async_fifo #(
   initial assert (Depth == 2 ** IndexWidth)
   else $error("%m: Depth is no power of two");
   // nothing is known before a reset of two cycles
-  logic begun_q = 1'b0, reset_q = 1'b0;
+  logic begun_q, reset_q;
+  initial {begun_q, reset_q} = '0;
   always_ff @(posedge out_clk_i) begin
     reset_q <= !out_rst_ni;
     begun_q <= begun_q || (reset_q && !out_rst_ni);

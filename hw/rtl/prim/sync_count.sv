@@ -63,7 +63,8 @@ module sync_count #(
 
 `ifndef SYNTHESIS
   // nothing is known before a reset of two cycles
-  logic begun_q = 1'b0, reset_q = 1'b0;
+  logic begun_q, reset_q;
+  initial {begun_q, reset_q} = '0;
   always_ff @(posedge src_clk_i) begin
     reset_q <= !src_rst_ni;
     begun_q <= begun_q || (reset_q && !src_rst_ni);

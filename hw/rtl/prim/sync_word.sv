@@ -65,7 +65,8 @@ module sync_word #(
 
 `ifndef SYNTHESIS
   // nothing is known before a reset of two cycles
-  logic begun_q = 1'b0, reset_q = 1'b0;
+  logic begun_q, reset_q;
+  initial {begun_q, reset_q} = '0;
   always_ff @(posedge dst_clk_i) begin
     reset_q <= !dst_rst_ni;
     begun_q <= begun_q || (reset_q && !dst_rst_ni);

@@ -21,13 +21,12 @@ pub const CLOCKS: Clocks = Clocks {
 
 /// A small display on memory full of noise.
 pub fn small(config: DdrConfig, clocks: Clocks, seed: u64) -> Panel<DisplaySmall> {
-    let mut panel = Panel::new(
-        DisplaySmall::with_seed(seed as i32),
-        config,
-        BYTES,
-        clocks,
-        seed,
-    );
+    of(DisplaySmall::with_seed(seed as i32), config, clocks, seed)
+}
+
+/// The same of another build.
+pub fn of<D: Display>(display: D, config: DdrConfig, clocks: Clocks, seed: u64) -> Panel<D> {
+    let mut panel = Panel::new(display, config, BYTES, clocks, seed);
     let mut random = Random::new(seed);
     for byte in panel.ddr_mut().bytes_mut() {
         *byte = random.bits() as u8;

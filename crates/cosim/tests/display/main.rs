@@ -2,6 +2,8 @@
 #![cfg(top_display_small)]
 
 mod bench;
+#[cfg(top_display_cells)]
+mod cells;
 mod faults;
 mod frames;
 #[cfg(top_display_unit)]
