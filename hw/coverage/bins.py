@@ -488,13 +488,13 @@ def core():
 def display_fetch():
     """The display's side at the bus: bursts, rows' ends, frames, off in every state."""
     m = Module("display_fetch", [], [
-        "take_o", "pending_i", "first_q", "wrong_o", "error_o", "enable_i", "request_valid_i", "word_valid_o", "word_ready_i", "row_done", "at_rest", "m_axi_arvalid_o", "m_axi_arready_i",
+        "take_o", "pending_i", "first_q", "wrong_o", "error_o", "enable_i", "request_valid_i", "word_valid_o", "word_ready_i", "row_done", "at_rest", ("address_valid", "m_axi_arvalid_o"), ("address_ready", "m_axi_arready_i"),
         ("arlen", "m_axi_arlen_o"), ("part", "part_q[0]"), ("rows_wait", "some_left_q && !room_q"), ("state", "state_q")])
     states = {name: f"state == {value}" for value, name in enumerate(("idle", "open", "run", "stop", "setup", "reply", "close"))}
     for beats in (1, 2, 8, 15, 16):
-        m.point("display_bus", f"read_of_{beats}", f"m_axi_arvalid_o && arlen == {beats - 1}")
+        m.point("display_bus", f"read_of_{beats}", f"address_valid && arlen == {beats - 1}")
     m.cross("display_bus", "row_done", {f"row_ends_in_beat_{n}": f"part == {n}" for n in range(4)})
-    for name, condition in {"address_waits": "m_axi_arvalid_o && !m_axi_arready_i", "buffer_is_full": "word_valid_o && !word_ready_i", "rows_wait": "rows_wait", "read_fails": "error_o",
+    for name, condition in {"address_waits": "address_valid && !address_ready", "buffer_is_full": "word_valid_o && !word_ready_i", "rows_wait": "rows_wait", "read_fails": "error_o",
                             "new_frame_waits_for_reads": f"{states['stop']} && !at_rest", "end_waits_for_reads": f"{states['close']} && !at_rest"}.items():
         m.point("display_bus", name, condition)
     m.cross("display_frames", "take_o", {"first": "first_q", "flipped": "!first_q && pending_i", "again": "!first_q && !pending_i"})

@@ -44,12 +44,14 @@ module display_scan
   } phase_e;
 
   function automatic logic [11:0] length_of(lengths_t lengths, phase_e phase);
+    logic [11:0] length;
     unique case (phase)
-      Sync: return lengths.sync;
-      Back: return lengths.back;
-      Active: return lengths.active;
-      default: return lengths.front;
+      Sync: length = lengths.sync;
+      Back: length = lengths.back;
+      Active: length = lengths.active;
+      default: length = lengths.front;
     endcase
+    return length;
   endfunction
 
   logic running_q, start, begins, line_end, frame_end, h_last, v_last_q;

@@ -8,7 +8,7 @@ module cross_flops #(
   parameter bit Capture = 1'b0
 ) (
   input logic clk_i,
-  input logic clear_i,  // to 0
+  input logic clear_i,  // to 0, a launch alone
   input logic en_i,
   input logic [Width-1:0] d_i,
   output logic [Width-1:0] q_o
@@ -21,7 +21,7 @@ module cross_flops #(
       FDRE u_capture (
         .C(clk_i),
         .CE(en_i),
-        .R(clear_i),
+        .R(1'b0),
         .D(d_i[b]),
         .Q(q_o[b])
       );
@@ -41,8 +41,7 @@ module cross_flops #(
     (* ASYNC_REG = "TRUE", crossing = "capture" *)
     logic [Width-1:0] capture_q;
     always_ff @(posedge clk_i) begin
-      if (clear_i) capture_q <= '0;
-      else if (en_i) capture_q <= d_i;
+      if (en_i) capture_q <= d_i;
     end
     assign q_o = capture_q;
   end else begin : gen_launch
@@ -55,5 +54,10 @@ module cross_flops #(
     assign q_o = launch_q;
   end
 `endif
+
+  if (Capture) begin : gen_unused
+    logic unused_clear;
+    assign unused_clear = clear_i;
+  end
 
 endmodule

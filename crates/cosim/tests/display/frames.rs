@@ -146,25 +146,33 @@ fn timing_and_size_change_with_a_frame() {
     let first = settings();
     driver.configure(&first).expect("fits");
     let frame = expected(driver.device_mut(), first, MOST);
+    // the widest row, bursts of 16 beats, and one of 15 that ends within a word
     let mut second = first;
-    second.line.active = 61;
+    second.line.active = 64;
     second.line.front = 1;
     second.frame.active = 17;
     second.frame.sync = 1;
-    (second.width, second.height, second.scale) = (61, 17, 1);
-    (second.x, second.y, second.stride) = (0, 0, 256);
+    (second.width, second.height, second.scale) = (64, 17, 1);
+    (second.x, second.y, second.base, second.stride) = (0, 0, BASE + 4096, 256);
     (second.hsync_low, second.vsync_low) = (false, true);
+    let third = Settings {
+        width: 58,
+        x: 6,
+        ..second
+    };
     driver.configure(&second).expect("fits");
-    assert_eq!(driver.status().expect("answers").frames, 2);
+    driver.configure(&third).expect("fits");
+    assert_eq!(driver.status().expect("answers").frames, 3);
     let panel = driver.device_mut();
-    let next = expected(panel, second, MOST);
-    let (a, b) = (frame.signals().len(), next.signals().len());
+    let (second, third) = (expected(panel, second, MOST), expected(panel, third, MOST));
+    let (a, b) = (frame.signals().len(), second.signals().len());
     panel.run_to(3 * a + 3 * b);
     let signals = panel.take_signals();
     let begin = beginning(&signals, &frame);
     compare(&signals, begin, &frame, "the first");
-    compare(&signals, begin + a, &next, "the second");
-    compare(&signals, begin + a + b, &next, "the third");
+    compare(&signals, begin + a, &second, "the second");
+    compare(&signals, begin + a + b, &third, "the third");
+    compare(&signals, begin + a + 2 * b, &third, "the fourth");
 }
 
 #[test]
