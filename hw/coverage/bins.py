@@ -507,7 +507,7 @@ def display_fetch():
 def display_scan():
     """The display's side at the panel, in cycles of the pixel clock."""
     m = Module("display_scan", [], [
-        "running_q", "enable_i", "in_q", "there", "lost_q", "draining_q", "drop_o", "frame_end", "frame_valid_i", "consume", "last_q", "row_last", ("lane", "lane_q"),
+        "running_q", "enable_i", "in_q", "there", "lost_q", "draining_q", "drop_o", "frame_end", "frame_valid_i", "consume", "last_q", ("row_last", "row_last_q"), ("lane", "lane_q"),
         ("bad_word", "there3_q && rdata_i[WordBits-1]"), ("scale_last", "frame_i.scale_last"), ("h_phase", "h_phase_q"), ("v_phase", "v_phase_q")])
     phases = ("sync", "back", "active", "front")
     m.cross("display_image", "consume && last_q", {f"row_ends_in_lane_{n}": f"lane == {n}" for n in range(4)}, {"once": "scale_last == 0", "enlarged": "scale_last != 0"})

@@ -151,7 +151,7 @@ module display_fetch
   logic [34:0] next_row;
   logic [11:0] left_q;  // rows to be asked for
   logic [2:0] rows_out_q;
-  logic some_left_q, room_q, ask, row_done;
+  logic load_q, some_left_q, room_q, ask, row_done;
 
   carry_select #(
     .Width(34)
@@ -164,15 +164,16 @@ module display_fetch
 
   assign ask = running && some_left_q && room_q;
   always_ff @(posedge clk_i) begin
-    if (!running) begin
-      row_q <= now_q.base;
+    load_q <= state_q == Setup;
+    if (load_q) begin
+      row_q  <= now_q.base;
       left_q <= now_q.height;
-      some_left_q <= show_q && state_q == Reply;
     end else if (ask) begin
-      row_q <= next_row[33:0];
+      row_q  <= next_row[33:0];
       left_q <= left_q - 1'b1;
-      some_left_q <= left_q != 12'd1;
     end
+    if (!running) some_left_q <= show_q && state_q == Reply;
+    else if (ask) some_left_q <= left_q != 12'd1;
     if (stop) begin
       rows_out_q <= '0;
       room_q <= 1'b1;
@@ -268,7 +269,7 @@ module display_fetch
   end
 
   always_ff @(posedge clk_i) begin
-    if (!running) begin
+    if (load_q) begin
       beats_left_q <= beats_q;
       last_beat_q  <= beats_q == 12'd1;
     end else if (take_beat) begin

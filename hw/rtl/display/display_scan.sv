@@ -54,7 +54,7 @@ module display_scan
     return length;
   endfunction
 
-  logic running_q, start, begins, line_end, frame_end, h_last, v_last_q;
+  logic running_q, start, begins, line_end, frame_end, h_last, v_last, v_last_q, v_end_q;
   phase_e h_phase_q, v_phase_q;
   logic [11:0] h_count_q, v_count_q;  // from 1
   logic want_q, asked_q, shown_q;
@@ -62,8 +62,12 @@ module display_scan
   assign h_last = h_count_q == length_of(frame_i.panel.horizontal, h_phase_q);
   assign line_end = running_q && h_last && h_phase_q == Front;
   // one cycle late: a line has four at least
-  always_ff @(posedge clk_i) v_last_q <= v_count_q == length_of(frame_i.panel.vertical, v_phase_q);
-  assign frame_end = line_end && v_last_q && v_phase_q == Front;
+  assign v_last = v_count_q == length_of(frame_i.panel.vertical, v_phase_q);
+  always_ff @(posedge clk_i) begin
+    v_last_q <= v_last;
+    v_end_q  <= v_last && v_phase_q == Front;
+  end
+  assign frame_end = line_end && v_end_q;
   assign start = !running_q && enable_i && frame_valid_i;
   assign begins = start || frame_end;
   // when it is off, what comes is of no use
@@ -108,9 +112,9 @@ module display_scan
 
   logic v_in_q, in_q, last_q, line_q, frame_q, fresh_q;
   logic [1:0] lane_q;
-  logic [7:0] column_q, row_q;  // of a source pixel
-  logic [CountWidth-1:0] read_q;
-  logic draining_q, lost_q, there, consume, column_last, row_last;
+  logic [7:0] columns_q, row_q;  // of a source pixel: those left behind this one; those before this one
+  logic [CountWidth-1:0] read_q, next_read;
+  logic draining_q, lost_q, some_q, there, consume, once, column_last_q, row_last_q;
 
   always_ff @(posedge clk_i) begin
     v_in_q <= v_phase_q == Active && v_count_q > frame_i.y_first && v_count_q <= frame_i.y_last;
@@ -121,27 +125,33 @@ module display_scan
     fresh_q <= frame_valid_i;
   end
 
-  assign there = !lost_q && !draining_q && read_q != written_i;
-  assign column_last = column_q == frame_i.scale_last;
-  assign row_last = row_q == frame_i.scale_last;
-  assign consume = in_q && there && column_last && (lane_q == 2'(WordPixels - 1) || last_q);
-  assign drop_o = draining_q ? dropped_i != frame_word_i && dropped_i != written_i : consume && row_last;
+  assign there = some_q && !lost_q && !draining_q;
+  assign once = frame_i.scale_last == '0;
+  assign consume = in_q && there && column_last_q && (lane_q == 2'(WordPixels - 1) || last_q);
+  assign drop_o = draining_q ? dropped_i != frame_word_i && dropped_i != written_i : consume && row_last_q;
   assign re_o = in_q;
   assign word_o = read_q;
   assign underrun_o = lost_q;
+  assign next_read = read_q + 1'b1;
 
   always_ff @(posedge clk_i) begin
     if (draining_q || line_q) read_q <= dropped_i;
-    else if (consume) read_q <= read_q + 1'b1;
+    else if (consume) read_q <= next_read;
+    // the word to be read has been written; of a new line that is known two cycles later, long before its first pixel
+    some_q <= !draining_q && !line_q && (consume ? next_read : read_q) != written_i;
     if (frame_q) begin
-      lane_q   <= '0;
-      column_q <= '0;
-      row_q    <= '0;
+      lane_q <= '0;
+      row_q  <= '0;
     end else if (in_q && there) begin
-      column_q <= column_last ? '0 : column_q + 1'b1;
-      if (column_last) lane_q <= last_q ? '0 : lane_q + 1'b1;
-      if (last_q) row_q <= row_last ? '0 : row_q + 1'b1;
+      if (column_last_q) lane_q <= last_q ? '0 : lane_q + 1'b1;
+      if (last_q) row_q <= row_last_q ? '0 : row_q + 1'b1;
     end
+    if (frame_q || (in_q && there)) begin
+      columns_q <= frame_q || column_last_q ? frame_i.scale_last : columns_q - 1'b1;
+      column_last_q <= frame_q || column_last_q ? once : columns_q == 8'd1;
+    end
+    // one cycle late: the next line comes later
+    row_last_q <= row_q == frame_i.scale_last;
     if (!rst_ni) begin
       lost_q <= 1'b0;
       draining_q <= 1'b0;
