@@ -60,7 +60,7 @@ module registers
   localparam int unsigned Parts = 8;
   logic write, read;
   logic [9:0] waddr, raddr;
-  logic [31:0] wdata, wmask, rdata;
+  logic [31:0] wdata, rdata;
   logic [3:0] wstrb;
   logic [Parts-1:0][5:0] raddr_part;
 
@@ -83,69 +83,85 @@ module registers
     .rdata_i(rdata)
   );
 
-  for (genvar i = 0; i < 4; i++) begin : gen_mask
-    assign wmask[8*i+:8] = {8{wstrb[i]}};
-  end
-
   function automatic logic at(logic [9:0] word, logic [11:0] offset);
     return {word, 2'b00} == offset;
   endfunction
 
-  function automatic logic [31:0] merged(logic [31:0] old, logic [31:0] data, logic [31:0] mask);
-    return (old & ~mask) | (data & mask);
-  endfunction
+  localparam int unsigned Words = 15;
+  typedef enum logic [3:0] {
+    InterruptEnable,
+    ProgramLow,
+    ProgramHigh,
+    ProgramLength,
+    DataLow,
+    DataHigh,
+    StepLow,
+    StepHigh,
+    StepStride,
+    Steps,
+    SeedLow,
+    SeedHigh,
+    ImageLow,
+    ImageHigh,
+    Timeout
+  } word_e;
 
-  settings_t host_q, active_q;
-  logic [31:0] timeout_q;
-  logic [1:0] enable_q, pending_q, cleared;  // {error, done}
+  // offset, value at reset, bits that there are
+  localparam logic [Words-1:0][2:0][31:0] Layout = {
+    {32'(RegTimeoutOffset), RegTimeoutReset, RegTimeoutMask},
+    {32'(RegImageHighOffset), RegImageHighReset, RegImageHighMask},
+    {32'(RegImageLowOffset), RegImageLowReset, RegImageLowMask},
+    {32'(RegSeedHighOffset), RegSeedHighReset, RegSeedHighMask},
+    {32'(RegSeedLowOffset), RegSeedLowReset, RegSeedLowMask},
+    {32'(RegStepsOffset), RegStepsReset, RegStepsMask},
+    {32'(RegStepStrideOffset), RegStepStrideReset, RegStepStrideMask},
+    {32'(RegStepHighOffset), RegStepHighReset, RegStepHighMask},
+    {32'(RegStepLowOffset), RegStepLowReset, RegStepLowMask},
+    {32'(RegDataHighOffset), RegDataHighReset, RegDataHighMask},
+    {32'(RegDataLowOffset), RegDataLowReset, RegDataLowMask},
+    {32'(RegProgramLengthOffset), RegProgramLengthReset, RegProgramLengthMask},
+    {32'(RegProgramHighOffset), RegProgramHighReset, RegProgramHighMask},
+    {32'(RegProgramLowOffset), RegProgramLowReset, RegProgramLowMask},
+    {32'(RegInterruptEnableOffset), RegInterruptEnableReset, RegInterruptEnableMask}
+  };
+
+  logic [Words-1:0][31:0] host;
+  axil_words #(
+    .Words(Words),
+    .Layout(Layout)
+  ) u_words (
+    .clk_i, .rst_ni,
+    .write_i(write),
+    .waddr_i(waddr),
+    .wdata_i(wdata),
+    .wstrb_i(wstrb),
+    .words_o(host)
+  );
+
+  settings_t active_q;
+  logic [1:0] enable, pending_q, cleared;  // {error, done}
   logic control;
 
+  assign enable = host[InterruptEnable][1:0];
+  assign timeout_o = host[Timeout];
   assign settings_o = active_q;
-  assign timeout_o = timeout_q;
   assign control = write && at(waddr, RegControlOffset) && wstrb[0];
   always_ff @(posedge clk_i) begin
     start_o <= rst_ni && control && wdata[RegControlStartLsb] && !wdata[RegControlResetLsb];
     reset_o <= rst_ni && control && wdata[RegControlResetLsb];
-  end
-
-  // One word of the settings at its offset.
-`define SETTING(field, Name) \
-      if (at(waddr, Reg``Name``Offset)) host_q.field <= merged(host_q.field, wdata, wmask);
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      host_q <= '{
-          program_base: {RegProgramHighReset, RegProgramLowReset},
-          program_length: RegProgramLengthReset,
-          data: {RegDataHighReset, RegDataLowReset},
-          step_base: {RegStepHighReset, RegStepLowReset},
-          step_stride: RegStepStrideReset,
-          steps: RegStepsReset,
-          seed: {RegSeedHighReset, RegSeedLowReset},
-          image: {RegImageHighReset, RegImageLowReset}
+    if (take_i) begin
+      active_q <= '{
+          program_base: {host[ProgramHigh], host[ProgramLow]},
+          program_length: host[ProgramLength],
+          data: {host[DataHigh], host[DataLow]},
+          step_base: {host[StepHigh], host[StepLow]},
+          step_stride: host[StepStride],
+          steps: host[Steps],
+          seed: {host[SeedHigh], host[SeedLow]},
+          image: {host[ImageHigh], host[ImageLow]}
       };
-      timeout_q <= RegTimeoutReset;
-      enable_q <= RegInterruptEnableReset[1:0];
-    end else if (write) begin
-      `SETTING(program_base[31:0], ProgramLow)
-      `SETTING(program_base[63:32], ProgramHigh)
-      `SETTING(program_length, ProgramLength)
-      `SETTING(data[31:0], DataLow)
-      `SETTING(data[63:32], DataHigh)
-      `SETTING(step_base[31:0], StepLow)
-      `SETTING(step_base[63:32], StepHigh)
-      `SETTING(step_stride, StepStride)
-      `SETTING(steps, Steps)
-      `SETTING(seed[31:0], SeedLow)
-      `SETTING(seed[63:32], SeedHigh)
-      `SETTING(image[31:0], ImageLow)
-      `SETTING(image[63:32], ImageHigh)
-      if (at(waddr, RegTimeoutOffset)) timeout_q <= merged(timeout_q, wdata, wmask);
-      if (at(waddr, RegInterruptEnableOffset) && wstrb[0]) enable_q <= wdata[1:0];
     end
-    if (take_i) active_q <= host_q;
   end
-`undef SETTING
 
   // An event wins over the write that clears it.
   assign cleared = write && at(waddr, RegInterruptOffset) && wstrb[0] ? wdata[1:0] : 2'b00;
@@ -156,7 +172,7 @@ module registers
       irq_o <= 1'b0;
     end else begin
       pending_q <= (pending_q & ~cleared) | {raise_error_i, raise_done_i};
-      irq_o <= (pending_q & enable_q) != '0;
+      irq_o <= (pending_q & enable) != '0;
     end
   end
 
@@ -214,6 +230,7 @@ module registers
 
   function automatic logic [31:0] register_at(logic [5:0] word);
     logic [31:0] value;
+    value = '0;
     unique case ({4'd0, word, 2'b00})  // higher ones are dropped below
       RegIdOffset: value = RegIdReset;
       RegVersionOffset: value = RegVersionReset;
@@ -221,7 +238,6 @@ module registers
       value = 32'(P) << RegShapePixelsLsb | 32'(O) << RegShapeOutputsLsb | 32'(I) << RegShapeInputsLsb;
       RegStatusOffset:
       value = 32'(busy_i) << RegStatusBusyLsb | 32'(done_i) << RegStatusDoneLsb | 32'(error_i) << RegStatusErrorLsb;
-      RegInterruptEnableOffset: value = {30'd0, enable_q};
       RegInterruptOffset: value = {30'd0, pending_q};
       RegErrorOffset:
       value = {
@@ -230,20 +246,6 @@ module registers
           fault_i.who,
           fault_i.code
       };
-      RegProgramLowOffset: value = host_q.program_base[31:0];
-      RegProgramHighOffset: value = host_q.program_base[63:32];
-      RegProgramLengthOffset: value = host_q.program_length;
-      RegDataLowOffset: value = host_q.data[31:0];
-      RegDataHighOffset: value = host_q.data[63:32];
-      RegStepLowOffset: value = host_q.step_base[31:0];
-      RegStepHighOffset: value = host_q.step_base[63:32];
-      RegStepStrideOffset: value = host_q.step_stride;
-      RegStepsOffset: value = host_q.steps;
-      RegSeedLowOffset: value = host_q.seed[31:0];
-      RegSeedHighOffset: value = host_q.seed[63:32];
-      RegImageLowOffset: value = host_q.image[31:0];
-      RegImageHighOffset: value = host_q.image[63:32];
-      RegTimeoutOffset: value = timeout_q;
       RegStepOffset: value = step_i;
       RegCyclesLowOffset: value = cycles_low;
       RegCyclesHighOffset: value = cycles_high;
@@ -255,7 +257,11 @@ module registers
       RegStallStoreOffset: value = stall_store;
       RegReadBytesLowOffset: value = read_low;
       RegReadBytesHighOffset: value = read_high;
-      default: value = '0;
+      default: begin
+        for (int unsigned w = 0; w < Words; w++) begin
+          if ({4'd0, word, 2'b00} == Layout[w][2][11:0]) value = host[w];
+        end
+      end
     endcase
     return value;
   endfunction

@@ -100,16 +100,17 @@ module display_registers
   };
 
   logic [Words-1:0][31:0] host;
-  for (genvar w = 0; w < Words; w++) begin : gen_word
-    logic [31:0] host_q;
-    assign host[w] = host_q;
-    for (genvar i = 0; i < 4; i++) begin : gen_byte
-      always_ff @(posedge clk_i) begin
-        if (!rst_ni) host_q[8*i+:8] <= Layout[w][1][8*i+:8];
-        else if (write && {waddr, 2'b00} == Layout[w][2][11:0] && wstrb[i]) host_q[8*i+:8] <= wdata[8*i+:8] & Layout[w][0][8*i+:8];
-      end
-    end
-  end
+  axil_words #(
+    .Words(Words),
+    .Layout(Layout)
+  ) u_words (
+    .clk_i, .rst_ni,
+    .write_i(write),
+    .waddr_i(waddr),
+    .wdata_i(wdata),
+    .wstrb_i(wstrb),
+    .words_o(host)
+  );
 
   // verilator lint_off UNUSEDSIGNAL  // the gaps between the fields
   function automatic lengths_t lengths(logic [31:0] size, logic [31:0] sync);

@@ -124,9 +124,9 @@ fn registers(out: &mut String, prefix: &str, registers: &[Register]) {
                 r.reset
             );
         }
-        if r.access == "rw" && !r.fields.is_empty() {
+        if r.access == "rw" {
             let mask = r.fields.iter().map(|f| mask(f.lsb, f.width));
-            let mask = mask.fold(0, |all, m| all | m);
+            let mask = mask.reduce(|all, m| all | m).unwrap_or(u32::MAX);
             let _ = writeln!(
                 out,
                 "  localparam logic [31:0] {name}Mask = 32'h{mask:08x};"
