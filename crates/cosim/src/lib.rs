@@ -7,6 +7,7 @@
 //! See `README.md` of this crate for how a top is added.
 
 pub mod activity;
+#[macro_use]
 pub mod bench;
 #[cfg(any(top_core_small, top_core_zu9eg))]
 pub mod cores;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use diffuser_device::display::Signals;
-use diffuser_device::{BusError, Device, DeviceError};
+use diffuser_device::{Device, DeviceError};
 
 use crate::bench::{LiteMaster, LiteRequest, LiteResponse};
 use crate::memory::{Ddr, DdrConfig, ReadRequest, ReadResponse, WriteRequest};
@@ -184,21 +184,7 @@ impl<D: Display> Panel<D> {
     pub fn write_bytes(&mut self, offset: u32, value: u32, strobe: u8) -> Result<(), DeviceError> {
         self.lite.write(offset, value, strobe);
         self.answered()?;
-        match self.lite.written.pop_front() {
-            Some(0) => Ok(()),
-            answer => Err(DeviceError::Failed(format!(
-                "write of {offset:#x}: {answer:?}"
-            ))),
-        }
-    }
-
-    fn place(&self, address: u64, bytes: usize) -> Result<Range<usize>, DeviceError> {
-        let memory = self.ddr.addresses();
-        if address < memory.start || address + bytes as u64 > memory.end {
-            return Err(BusError { address }.into());
-        }
-        let first = (address - memory.start) as usize;
-        Ok(first..first + bytes)
+        self.lite.take_written(offset)
     }
 }
 
@@ -209,12 +195,7 @@ impl<D: Display> Device for Panel<D> {
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
         self.lite.read(offset);
         self.answered()?;
-        match self.lite.read.pop_front() {
-            Some((data, 0)) => Ok(data),
-            answer => Err(DeviceError::Failed(format!(
-                "read of {offset:#x}: {answer:?}"
-            ))),
-        }
+        self.lite.take_read(offset)
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
@@ -226,15 +207,11 @@ impl<D: Display> Device for Panel<D> {
     }
 
     fn read_memory(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        let place = self.place(address, bytes.len())?;
-        bytes.copy_from_slice(&self.ddr.bytes()[place]);
-        Ok(())
+        Ok(self.ddr.read(address, bytes)?)
     }
 
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-        let place = self.place(address, bytes.len())?;
-        self.ddr.bytes_mut()[place].copy_from_slice(bytes);
-        Ok(())
+        Ok(self.ddr.write(address, bytes)?)
     }
 
     fn wait(&mut self, cycles: u64) -> Result<bool, DeviceError> {
@@ -269,15 +246,7 @@ macro_rules! display {
             }
 
             fn drive(&mut self, lite: &LiteRequest, read: &ReadResponse) -> Outputs {
-                self.set_s_axil_awvalid_i(lite.awvalid);
-                self.set_s_axil_awaddr_i(lite.awaddr as u16);
-                self.set_s_axil_wvalid_i(lite.wvalid);
-                self.set_s_axil_wdata_i(lite.wdata);
-                self.set_s_axil_wstrb_i(lite.wstrb);
-                self.set_s_axil_bready_i(lite.bready);
-                self.set_s_axil_arvalid_i(lite.arvalid);
-                self.set_s_axil_araddr_i(lite.araddr as u16);
-                self.set_s_axil_rready_i(lite.rready);
+                drive_lite!(self, lite);
                 self.set_m_axi_arready_i(read.arready);
                 self.set_m_axi_rvalid_i(read.rvalid);
                 self.set_m_axi_rdata_i(read.rdata);
@@ -285,16 +254,7 @@ macro_rules! display {
                 self.set_m_axi_rlast_i(read.rlast);
                 self.eval();
                 Outputs {
-                    lite: LiteResponse {
-                        awready: self.s_axil_awready_o(),
-                        wready: self.s_axil_wready_o(),
-                        bvalid: self.s_axil_bvalid_o(),
-                        bresp: self.s_axil_bresp_o(),
-                        arready: self.s_axil_arready_o(),
-                        rvalid: self.s_axil_rvalid_o(),
-                        rresp: self.s_axil_rresp_o(),
-                        rdata: self.s_axil_rdata_o(),
-                    },
+                    lite: lite_response!(self),
                     read: ReadRequest {
                         arvalid: self.m_axi_arvalid_o(),
                         araddr: self.m_axi_araddr_o(),
