@@ -148,28 +148,24 @@ impl Cutter<'_> {
         match &layer.work {
             Work::Prep(prep) if prep.kind == PrepKind::Stream => self.resample(layer, prep),
             Work::Prep(prep) => {
-                // who reads bands has them made
-                let whole = list.iter().any(|l| match &l.work {
-                    Work::Conv(c) => {
-                        c.input == prep.output
-                            && !self.must_be_cut(l, c, prep)
-                            && !self.is_paced(list, c, prep)
+                // who reads bands has them made; the first of paced ones is made where the whole was
+                let mut paced = None;
+                for reader in list {
+                    let Work::Conv(conv) = &reader.work else {
+                        continue;
+                    };
+                    if conv.input != prep.output || self.must_be_cut(reader, conv, prep) {
+                        continue;
                     }
-                    _ => false,
-                });
-                if whole {
-                    let rows = 0..self.layers.operands[&prep.output].size[0];
-                    let work = self.prepared(layer, prep, rows, None)?;
-                    self.push(layer, work);
-                    return Ok(());
+                    if !self.is_paced(list, conv, prep) {
+                        let rows = 0..self.layers.operands[&prep.output].size[0];
+                        let work = self.prepared(layer, prep, rows, None)?;
+                        self.push(layer, work);
+                        return Ok(());
+                    }
+                    paced = Some((reader, conv));
                 }
-                // the first band is made where the whole was
-                let reader = list.iter().find_map(|l| match &l.work {
-                    Work::Conv(c) if self.is_paced(list, c, prep) => Some((l, c)),
-                    _ => None,
-                });
-                if let Some((reader, conv)) = reader.filter(|(l, c)| !self.must_be_cut(l, c, prep))
-                {
+                if let Some((reader, conv)) = paced {
                     let rows = self.bands(reader, conv, prep).swap_remove(0);
                     let (operand, reads) = self.operand(conv, &rows);
                     self.first.insert(conv.input, (operand, reads.pad_top));

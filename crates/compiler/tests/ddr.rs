@@ -3,8 +3,8 @@
 mod common;
 
 use common::model::random_model;
-use common::runner::{check, check_batch, steps};
-use diffuser_compiler::{Source, Target, compile};
+use common::runner::{check, check_batch, source, steps};
+use diffuser_compiler::{Target, compile};
 use diffuser_isa::Op;
 use diffuser_model::sampling::Sampler;
 
@@ -65,13 +65,8 @@ fn streams_that_do_not_fit_wait_in_ddr() {
         false,
     );
     let stores = |target: &Target| {
-        let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
-        let source = Source {
-            graph: &model.graph,
-            nodes: &model.nodes,
-            steps: &steps,
-            sampling: &sampling,
-        };
+        let made = steps(&model, Sampler::Ddim, 1, None);
+        let source = source(&model, &made);
         let compiled = compile(&source, target).ok()?;
         let stores = compiled.program.iter();
         let stores = stores.filter(|d| matches!(d.op, Op::Store(s) if s.space == 2));

@@ -3,15 +3,12 @@
 mod common;
 
 use common::model::{Kind, random_model, random_model_of};
-use common::runner::{check, check_batch, check_in_order, prepared, references, steps};
+use common::runner::{check, check_batch, check_in_order, prepared, references, source, steps};
 use common::simulate::check_simulated;
-use diffuser_compiler::{Options, Source, Target, compile, compile_with};
+use diffuser_compiler::{Options, Target, compile, compile_with};
 use diffuser_isa::Op;
-use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::Sampler;
-use diffuser_model::step::StepParams;
-use diffuser_spec::sampler::Step;
 
 /// One level, no attention: convolutions, norms, a shortcut over a concatenation.
 const PLAIN: &str = r#"{"sample_size": 8, "block_out_channels": [8], "layers_per_block": 1,
@@ -199,13 +196,8 @@ fn weights_that_do_not_fit_are_loaded_in_every_pass() {
 fn what_does_not_fit_is_named() {
     let model = random_model(PLAIN, 1, false);
     let error = |target: &Target| {
-        let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
-        let source = Source {
-            graph: &model.graph,
-            nodes: &model.nodes,
-            steps: &steps,
-            sampling: &sampling,
-        };
+        let made = steps(&model, Sampler::Ddim, 1, None);
+        let source = source(&model, &made);
         compile(&source, target).expect_err("too small").to_string()
     };
     let small = Target::SMALL;
@@ -236,13 +228,8 @@ fn an_attention_has_as_many_keys_as_the_target_has_room_for() {
         1,
         false,
     );
-    let (steps, sampling) = steps(&model, Sampler::Ddim, 1, None);
-    let source = Source {
-        graph: &model.graph,
-        nodes: &model.nodes,
-        steps: &steps,
-        sampling: &sampling,
-    };
+    let made = steps(&model, Sampler::Ddim, 1, None);
+    let source = source(&model, &made);
     let of = |keys| {
         let target = Target {
             keys,
@@ -273,13 +260,8 @@ fn images_share_weights() {
     let one = check_batch(&model, &Target::SMALL, Sampler::Ddpm, Some(3), 1);
     // the least that will do
     let fits = |target: &Target| {
-        let (steps, sampling) = steps(&model, Sampler::Ddpm, 1, Some(3));
-        let source = Source {
-            graph: &model.graph,
-            nodes: &model.nodes,
-            steps: &steps,
-            sampling: &sampling,
-        };
+        let made = steps(&model, Sampler::Ddpm, 1, Some(3));
+        let source = source(&model, &made);
         let options = Options {
             images: 2,
             ..Options::default()
@@ -336,17 +318,6 @@ fn images_of_different_classes() {
     );
     let of = |class| steps(&model, Sampler::Ddpm, 2, Some(class));
     let all: Vec<_> = [2, 0].map(of).into();
-    fn source<'a>(
-        model: &'a QuantisedModel,
-        (steps, sampling): &'a (Vec<StepParams>, Vec<Step>),
-    ) -> Source<'a> {
-        Source {
-            graph: &model.graph,
-            nodes: &model.nodes,
-            steps,
-            sampling,
-        }
-    }
     let source = |of| source(&model, of);
     let options = Options {
         images: 2,
@@ -392,13 +363,8 @@ fn states_that_do_not_fit_live_in_ddr() {
         assert_eq!(compiled.layout.state_in, compiled.layout.state_out);
     }
     let error = |sampler, images| {
-        let (steps, sampling) = steps(&model, sampler, 4, None);
-        let source = Source {
-            graph: &model.graph,
-            nodes: &model.nodes,
-            steps: &steps,
-            sampling: &sampling,
-        };
+        let made = steps(&model, sampler, 4, None);
+        let source = source(&model, &made);
         let options = Options {
             images,
             ..Options::default()

@@ -3,8 +3,8 @@
 mod common;
 
 use common::model::{Kind, random_model_of};
-use common::runner::steps;
-use diffuser_compiler::{Options, Source, Stage, Target, stage};
+use common::runner::{source, steps};
+use diffuser_compiler::{Options, Stage, Target, stage};
 use diffuser_model::sampling::Sampler;
 
 #[test]
@@ -15,13 +15,8 @@ fn stages_of_a_small_network() {
         "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 4, "attention_head_dim": null, "downsample_padding": 0}"#;
     let model = random_model_of(config, 1, Kind::default());
-    let (steps, sampling) = steps(&model, Sampler::Ddpm, 2, None);
-    let source = Source {
-        graph: &model.graph,
-        nodes: &model.nodes,
-        steps: &steps,
-        sampling: &sampling,
-    };
+    let made = steps(&model, Sampler::Ddpm, 2, None);
+    let source = source(&model, &made);
     // small enough that loads wait for room
     let target = Target {
         weight: 200,

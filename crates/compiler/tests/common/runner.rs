@@ -42,6 +42,19 @@ pub fn steps(
     (steps, sampling.collect())
 }
 
+/// What the compiler takes of a model and its [`steps`].
+pub fn source<'a>(
+    model: &'a QuantisedModel,
+    (steps, sampling): &'a (Vec<StepParams>, Vec<Step>),
+) -> Source<'a> {
+    Source {
+        graph: &model.graph,
+        nodes: &model.nodes,
+        steps,
+        sampling,
+    }
+}
+
 /// What the engine makes of every step: all streams by tensor, and the state after it.
 pub struct Reference {
     pub start: Vec<i32>,
@@ -372,13 +385,8 @@ pub fn prepared(
     class: Option<usize>,
     images: usize,
 ) -> (Compiled, Vec<Reference>) {
-    let (steps, sampling) = steps(model, sampler, count, class);
-    let source = Source {
-        graph: &model.graph,
-        nodes: &model.nodes,
-        steps: &steps,
-        sampling: &sampling,
-    };
+    let made = steps(model, sampler, count, class);
+    let source = source(model, &made);
     let options = Options {
         images,
         ..Options::default()
