@@ -5,7 +5,7 @@
 //! says how many percent of the streams become operands of two planes (0 as
 //! `quantize --residual 8` makes them, 100 as `--residual 15` does), and `shortcuts` gives two to those that shortcuts read; with `phases`, upsampling convolutions run in phases, with `four`
 //! weights have 4 bits, with `split` blocks over skip connections are split (`split=N`: from N pixels on), and with `list` the program is printed too; `images=N` makes
-//! a batch of so many, `weight=N` gives the weight memory so many words.
+//! a batch of so many, `weight=N` and `stream=N` give these memories so many words.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -30,6 +30,7 @@ fn main() {
     let images = number("images=").unwrap_or(1);
     let target = Target {
         weight: number("weight=").unwrap_or(Target::ZU9EG.weight),
+        stream: number("stream=").unwrap_or(Target::ZU9EG.stream),
         ..Target::ZU9EG
     };
     let listed = given("list");

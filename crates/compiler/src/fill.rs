@@ -17,11 +17,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::layer::{ConvWork, Dest, Layer, Layers, Value, Work};
-use crate::target::Target;
+use crate::target::{LOAD_BYTES, Target};
 use crate::tile::{tile_cycles, tile_words};
-
-/// Bytes that DDR gives in a cycle, refreshes counted.
-const BUS_BYTES: u64 = 59;
 
 /// Tiles that are moved together take this part of the weight memory, or are one.
 const PIECE_PARTS: usize = 8;
@@ -221,7 +218,7 @@ impl Model {
                     let bits = if layer.node.is_some_and(four) { 4 } else { 8 };
                     let tile = Part {
                         words,
-                        bus: (words * target.weight_bytes() * bits / 8) as u64 / BUS_BYTES,
+                        bus: (words * target.weight_bytes() * bits / 8) as u64 / LOAD_BYTES as u64,
                         products: (images * tile_cycles(conv, layers, target.shape)) as u64,
                     };
                     let tiles = conv.lanes.len() / target.shape.outputs;

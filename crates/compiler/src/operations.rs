@@ -88,36 +88,34 @@ pub(crate) fn operation(
     }
 }
 
-/// Bytes that one descriptor stores of a stream that waits in DDR: loads behind it retire behind it, and the write port takes
-/// 16 bytes a cycle.
-const STORE_BYTES: usize = 1 << 16;
+/// Bytes that one descriptor stores of a stream that waits in DDR: loads behind it retire behind it, and the write port gets what loads
+/// leave of the bus.
+const STORE_PIECE: usize = 1 << 14;
 
-/// Blocks of channels that a descriptor of a transfer of a stream moves: all, of a large one that is stored a few; one, where
-/// some rows of each are moved.
-pub(crate) fn transfer_blocks(layers: &Layers, target: &Target, work: &Work) -> usize {
+/// Words that a descriptor of a transfer of a stream moves: all, of a stream that is stored a part; one block of channels, where
+/// some rows of each are moved. None where it moves something else.
+pub(crate) fn transfer_words(layers: &Layers, target: &Target, work: &Work) -> usize {
     let (Work::Load(transfer) | Work::Store(transfer)) = work else {
-        return 1;
+        return 0;
     };
     let band = layers.streams[&transfer.stream];
+    let all = band.words(target.shape);
     if band.pixels() != home_pitch(layers, target, transfer.home) {
-        return 1;
+        return band.pixels();
     }
-    let all = band.channels.div_ceil(target.shape.outputs);
     match work {
-        Work::Store(_) => (STORE_BYTES / (band.bytes(target.shape) / all)).clamp(1, all),
+        Work::Store(_) => (STORE_PIECE / (2 * target.shape.outputs)).min(all),
         _ => all,
     }
 }
 
-/// Descriptors of a transfer of a stream.
+/// Descriptors of a transfer.
 pub(crate) fn transfer_parts(layers: &Layers, target: &Target, work: &Work) -> usize {
     let (Work::Load(transfer) | Work::Store(transfer)) = work else {
         return 1;
     };
-    let all = layers.streams[&transfer.stream]
-        .channels
-        .div_ceil(target.shape.outputs);
-    all.div_ceil(transfer_blocks(layers, target, work))
+    let all = layers.streams[&transfer.stream].words(target.shape);
+    all.div_ceil(transfer_words(layers, target, work))
 }
 
 /// Stream words from one block of channels to the next in DDR: each begins at a multiple of 64 bytes.
@@ -142,13 +140,14 @@ impl Make<'_> {
     fn transfer(&self, work: &Work, transfer: &Transfer, part: usize) -> [u32; 3] {
         let shape = self.target.shape;
         let band = self.layers.streams[&transfer.stream];
-        let blocks = transfer_blocks(self.layers, self.target, work);
-        let first = part * blocks;
-        let last = (first + blocks).min(band.channels.div_ceil(shape.outputs));
-        let words = (last - first) * band.pixels();
-        let at = self.place(Value::Stream(transfer.stream)) as usize + first * band.pixels();
+        let block = band.pixels();
+        let most = transfer_words(self.layers, self.target, work);
+        let first = part * most;
+        let words = most.min(band.words(shape) - first);
+        let at = self.place(Value::Stream(transfer.stream)) as usize + first;
         let pitch = home_pitch(self.layers, self.target, transfer.home);
-        let home = self.layers.homes[&transfer.home] + first * pitch + transfer.row * band.size[1];
+        let place = first / block * pitch + first % block + transfer.row * band.size[1];
+        let home = self.layers.homes[&transfer.home] + place;
         let ddr = (self.at.homes + home * 2 * shape.outputs) / ALIGNMENT;
         [at as u32, words as u32, ddr as u32]
     }

@@ -13,12 +13,13 @@ use diffuser_model::quantised::NodeParams;
 
 use crate::allocate::Places;
 use crate::error::CompileError;
-use crate::layer::{Layers, Value, Work};
-use crate::operations::{Addresses, home_pitch, operation, transfer_parts};
+use crate::layer::{ConvWork, Layers, Value, Work};
+use crate::operations::{Addresses, home_pitch, operation, transfer_parts, transfer_words};
 use crate::prefetch::{Loads, Prefetch, param_loads, weight_loads};
 use crate::records::{ALIGNMENT, RecordLayout};
 use crate::runs::runs;
-use crate::target::{Memory, Target};
+use crate::target::{LOAD_BYTES, Memory, STORE_BYTES, Target};
+use crate::tile::{tile_cycles, tile_words};
 
 /// Tag of a descriptor that belongs to no node.
 pub const NO_NODE: u32 = 0xffff;
@@ -234,8 +235,8 @@ fn data_layout(pixels: usize, in_place: bool) -> (Vec<u8>, DataLayout) {
     (vec![0; layout.streams], layout)
 }
 
-/// Descriptors of a pass in order. Images take turns ([`runs`]). Parts of a stream that is stored stand behind one convolution's
-/// descriptor each, so that weights come between them.
+/// Descriptors of a pass in order. Images take turns ([`runs`]). Parts of a stream that is stored stand among the descriptors of
+/// convolutions, as many behind each as its time is long: weights come between them, which retire behind them.
 fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
     let list = &layers.list;
     let parts = |layer: usize| match &list[layer].work {
@@ -243,10 +244,10 @@ fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
         Work::Norm(norm) => norm.parts.len(),
         work => transfer_parts(layers, target, work),
     };
-    let is_conv = |i: usize| matches!(list[i].work, Work::Conv(_));
     let mut commands = Vec::new();
-    // parts of stores that are not there yet
+    // parts of stores that are not there yet, and time for them
     let mut left: VecDeque<Command> = VecDeque::new();
+    let mut time = 0;
     for run in runs(list) {
         let first = run.start;
         if left.iter().any(|c| {
@@ -258,13 +259,21 @@ fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
         let parts = parts(first);
         if is_spilled(layers, target, &list[first].work) {
             left.extend((0..parts).map(|part| Command { layer: first, part }));
-            commands.extend(left.pop_front());
         } else {
             for part in 0..parts {
                 for layer in run.clone() {
                     commands.push(Command { layer, part });
-                    if is_conv(layer) {
-                        commands.extend(left.pop_front());
+                    if let Work::Conv(conv) = &list[layer].work {
+                        time += conv_time(layers, target, conv, part);
+                        while let Some(&store) = left.front() {
+                            let takes = store_time(layers, target, &list[store.layer].work);
+                            if time < takes {
+                                break;
+                            }
+                            time -= takes;
+                            commands.extend(left.pop_front());
+                        }
+                        time = if left.is_empty() { 0 } else { time };
                     }
                 }
             }
@@ -272,6 +281,19 @@ fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
     }
     commands.extend(left);
     commands
+}
+
+/// Cycles that a descriptor of a store takes beside loads.
+fn store_time(layers: &Layers, target: &Target, store: &Work) -> usize {
+    transfer_words(layers, target, store) * 2 * target.shape.outputs / STORE_BYTES
+}
+
+/// Cycles that a descriptor of a convolution takes at least: its products, its weights' way from DDR.
+fn conv_time(layers: &Layers, target: &Target, conv: &ConvWork, part: usize) -> usize {
+    let tiles = conv.parts[part].len();
+    let words = tiles * tile_words(conv, layers, target.shape);
+    let products = tiles * tile_cycles(conv, layers, target.shape);
+    products.max(words * target.weight_bytes() / LOAD_BYTES)
 }
 
 /// Whether a whole stream is stored.

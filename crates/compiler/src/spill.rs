@@ -1,8 +1,8 @@
 //! Pass `spill`: streams that wait long for their next reader wait in DDR.
 //!
 //! Before: more streams live at some layer than the stream memory holds. After: one of them, the largest (of idle ones that
-//! with most words times idle cycles), of several the one that is read last again, is stored to DDR behind its last reader and loaded again ahead of the next, as
-//! a stream of its own. The pass runs once for each stream that must go; it does nothing where all fit.
+//! with most words times cycles of products in which it can go), of several the one that is read last again, is stored to DDR as soon as it is made and loaded
+//! again ahead of the next reader, as a stream of its own. The pass runs once for each stream that must go; it does nothing where all fit.
 //! It comes to an end: two uses of a stream that follow one another are parted once.
 
 use diffuser_model::graph::TensorId;
@@ -74,12 +74,13 @@ fn is_load(layer: &Layer) -> bool {
     matches!(layer.work, Work::Load(_))
 }
 
-/// Cycles in which the array multiplies between the last use of a stream and layer `full`; none where the array would wait
+/// Cycles in which the array multiplies between the making of a stream and layer `full`; none where the array would wait
 /// for the stream's way to DDR before that layer, or back behind it, the way of others counted.
 fn idle(layers: &Layers, gap: &Gap, full: usize, shape: Shape) -> Option<usize> {
     let bytes = |t: TensorId| layers.streams[&t].bytes(shape);
     let own = bytes(gap.stream);
-    let [before, behind] = [gap.after + 1..full, full..gap.before].map(|r| &layers.list[r]);
+    let before = made(layers, gap) + 1..full;
+    let [before, behind] = [before, full..gap.before].map(|r| &layers.list[r]);
     let multiplies =
         |list: &[Layer]| -> usize { list.iter().map(|l| layer_cycles(l, layers, shape)).sum() };
     let stored = before.iter().map(|l| match &l.work {
@@ -114,7 +115,15 @@ fn gaps(layers: &Layers) -> Vec<Gap> {
     gaps
 }
 
+/// The last layer that writes a stream before a gap.
+fn made(layers: &Layers, gap: &Gap) -> usize {
+    let writes = |l: &Layer| l.writes().contains(&Value::Stream(gap.stream));
+    let list = &layers.list[..=gap.after];
+    list.iter().rposition(writes).unwrap_or(gap.after)
+}
+
 fn apply(layers: &mut Layers, gap: Gap, full: usize) {
+    let made = made(layers, &gap);
     let form = layers.streams[&gap.stream];
     let copy = layers.next_tensor();
     layers.streams.insert(copy, form);
@@ -141,11 +150,6 @@ fn apply(layers: &mut Layers, gap: Gap, full: usize) {
     for layer in &mut layers.list[gap.before..] {
         rename(&mut layer.work, gap.stream, copy);
     }
-    if !from_ddr {
-        // stored for a later gap already: now for this one, which is earlier
-        let stored = |l: &Layer| matches!(l.work, Work::Store(t) if t.stream == gap.stream);
-        layers.list.retain(|l| !stored(l));
-    }
     let load = Layer {
         node: None,
         work: Work::Load(transfer(copy)),
@@ -153,13 +157,15 @@ fn apply(layers: &mut Layers, gap: Gap, full: usize) {
     };
     let at = gap.before.saturating_sub(LEAD).max(full + 1);
     layers.list.insert(at, load);
-    if !from_ddr {
+    // for another gap it may have been stored already
+    let stored = |l: &Layer| matches!(l.work, Work::Store(t) if t.stream == gap.stream);
+    if !from_ddr && !layers.list.iter().any(stored) {
         let store = Layer {
             node: None,
             work: Work::Store(transfer(gap.stream)),
-            ..layers.list[gap.after].clone()
+            ..layers.list[made].clone()
         };
-        layers.list.insert(gap.after + 1, store);
+        layers.list.insert(made + 1, store);
     }
 }
 

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// Bytes that DDR gives to loads in a cycle, refreshes counted.
+pub const LOAD_BYTES: usize = 59;
+
+/// Bytes that stores get of it in a cycle while loads take all that they can.
+pub const STORE_BYTES: usize = 9;
+
 /// The array: P pixels x O output channels x I input channels, powers of two, O a multiple of I.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
