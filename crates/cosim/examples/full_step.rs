@@ -5,7 +5,8 @@
 //! `cifar10` is the 35.7 M U-Net of CIFAR-10 with random weights, `shipped` the model that the command ships. Words behind it: `one`, streams
 //! enter products in one plane (`quantize --residual 8`), `shortcuts`, in two in shortcuts alone; else in two; `four`, weights of 4 bits; `phases`, upsampling convolutions in phases; `split`, blocks over skip connections split;
 //! `images=N`, a batch of so many in one program (1); `steps=N`, of DDIM (2; of one alone the start of the program is a part). Every byte
-//! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference.
+//! that a descriptor writes is compared when the RTL retires it; the run fails at the first difference. It fails too, once all is written, where the cycles of
+//! more than `outside=N` (0) layers are further from the simulator's than 2 % and 50.
 //!
 //! A step of the 35.7 M U-Net takes about two minutes.
 
@@ -38,7 +39,7 @@ mod step {
 
     use crate::job::network_on;
     use crate::model::{Kind, random_model_of};
-    use crate::run::{Outcome, SIZES, TARGET, compare};
+    use crate::run::{Outcome, SIZES, TARGET, compare, near};
 
     /// By node of the graph, the counters of the array's descriptors in the last step, and their sum. A step alone has the start of the
     /// program in it: memories are empty.
@@ -151,6 +152,24 @@ mod step {
             object(&modelled),
             lines.join(",\n")
         );
+        let outside: Vec<String> = found
+            .iter()
+            .map(|(tag, rtl)| (tag, rtl.cycles, wanted[tag].cycles))
+            .filter(|&(_, rtl, model)| !near(rtl, model))
+            .map(|(tag, rtl, model)| {
+                let name = compiled.names.get(*tag as usize);
+                let name = name.map_or("-", String::as_str);
+                format!("{name}: RTL {rtl}, model {model}")
+            })
+            .collect();
+        eprintln!(
+            "{} of {} layers further from the model than 2 % and 50 cycles {outside:#?}",
+            outside.len(),
+            found.len()
+        );
+        if outside.len() > number("outside=").unwrap_or(0) as usize {
+            std::process::exit(1);
+        }
     }
 }
 

@@ -35,9 +35,9 @@ mod memories;
 pub mod ops;
 mod simulator;
 
-pub use cycles::Timing;
 pub use cycles::prep::prep_cycles;
 pub use cycles::sample::sample_cycles;
+pub use cycles::{DdrTiming, Timing};
 pub use ddr::{Bus, BusError, Ddr};
 pub use device::{Device, DeviceError};
 pub use fault::Fault;

@@ -12,7 +12,7 @@
 mod read;
 mod write;
 
-use diffuser_device::BusError;
+use diffuser_device::{BusError, DdrTiming, Timing};
 
 use crate::bench::Random;
 
@@ -70,6 +70,28 @@ impl Default for DdrConfig {
             outstanding: 8,
             stall: 8,
             seed: 1,
+        }
+    }
+}
+
+impl DdrConfig {
+    /// What the simulator's cycle model has to know of it.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        let refresh = match self.refresh_period {
+            0 => [0, 1],
+            period => [self.refresh_length, period],
+        };
+        let ddr = DdrTiming {
+            rate: self.rate.into(),
+            background: self.background.into(),
+            held: self.stall.into(),
+            latency: self.latency + self.jitter / 2,
+            refresh,
+        };
+        Timing {
+            ddr,
+            ..Timing::default()
         }
     }
 }

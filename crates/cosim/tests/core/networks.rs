@@ -12,7 +12,7 @@ use diffuser_model::sampling::Sampler;
 
 use crate::job::{network, network_on};
 use crate::model::random_model;
-use crate::run::{Outcome, TARGET, compare};
+use crate::run::{Outcome, TARGET, compare, near};
 
 /// What does not depend on time is counted alike.
 pub fn same_work(rtl: &Outcome, simulated: &Outcome) {
@@ -28,70 +28,73 @@ pub fn same_work(rtl: &Outcome, simulated: &Outcome) {
     );
 }
 
-/// Cycles of a layer and step that the simulator's model may be off where 2 % are less: what holds on the build, and some more.
-const NEAR: u64 = if cfg!(top_core_zu9eg) { 200 } else { 60 };
-
-/// Cycles that the array had for each node of the graph: from where it could go on behind one descriptor to where it could behind the next.
-fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<u32, u64> {
+/// Cycles that the array had in each step for each node of the graph: from where it could go on behind one descriptor to where it could
+/// behind the next.
+fn array_cycles(compiled: &Compiled, outcome: &Outcome) -> BTreeMap<(u32, u32), u64> {
     let mut layers = BTreeMap::new();
     for pair in outcome.ends.windows(2) {
-        let tag = compiled.program[pair[1].1].common.tag;
-        *layers.entry(tag).or_default() += pair[1].2.cycles - pair[0].2.cycles;
+        let (step, index, end) = pair[1];
+        let tag = compiled.program[index].common.tag;
+        *layers.entry((tag, step)).or_default() += end.cycles - pair[0].2.cycles;
     }
     layers
 }
 
-/// The simulator's cycle model holds: a layer's step is within 2 % of it or [`NEAR`] cycles, the whole within `percent`.
-fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, percent: u64) {
+/// How far the simulator's cycle model may be off.
+struct Limit<'a> {
+    /// Percent of the whole program.
+    percent: u64,
+    /// Layers and steps that need not be [`near`].
+    except: &'a [(&'a str, u32)],
+}
+
+/// For whole programs that nothing special is known of.
+const USUAL: Limit = Limit {
+    percent: 2,
+    except: &[],
+};
+
+/// The simulator's cycle model holds: each step of a layer is [`near`] it, the whole within a limit.
+fn same_cycles(compiled: &Compiled, rtl: &Outcome, simulated: &Outcome, limit: &Limit) {
     let model = array_cycles(compiled, simulated);
-    let steps = compiled.steps as u64;
-    let near = |found: u64, wanted: u64, percent: u64, cycles: u64| {
-        found.abs_diff(wanted) <= (wanted * percent / 100).max(steps * cycles)
-    };
     let mut far = vec![];
-    for (tag, found) in array_cycles(compiled, rtl) {
+    for ((tag, step), found) in array_cycles(compiled, rtl) {
         let name = compiled.names.get(tag as usize).map_or("-", String::as_str);
-        let wanted = model[&tag];
+        let wanted = model[&(tag, step)];
         let more = found as i64 - wanted as i64;
-        println!("{name:48} {found:8} {wanted:8} {more:+6}");
-        if !near(found, wanted, 2, NEAR) {
-            far.push(format!("{name}: RTL {found}, model {wanted}"));
+        let is_near = near(found, wanted);
+        let mark = if is_near { "" } else { " far" };
+        println!("{name:48} {step} {found:8} {wanted:8} {more:+6}{mark}");
+        if !is_near && !limit.except.contains(&(name, step)) {
+            far.push(format!("{name}, step {step}: RTL {found}, model {wanted}"));
         }
     }
     let (found, wanted) = (rtl.counters.cycles, simulated.counters.cycles);
     assert!(far.is_empty(), "{far:#?}");
     assert!(
-        near(found, wanted, percent, 0),
+        found.abs_diff(wanted) <= wanted * limit.percent / 100,
         "{found} cycles, model {wanted}"
     );
 }
 
 /// The RTL's bytes and work are the simulator's, and its cycles, the whole within `percent`.
 pub fn check_job(compiled: &Compiled, job: &Job, percent: u64) -> Outcome {
-    let (rtl, simulated) = compare(job, &compiled.program, DdrConfig::default());
+    let limit = Limit { percent, ..USUAL };
+    check_within(compiled, job, DdrConfig::default(), &limit)
+}
+
+/// The same with a limit, and DDR of this kind.
+fn check_within(compiled: &Compiled, job: &Job, bus: DdrConfig, limit: &Limit) -> Outcome {
+    let (rtl, simulated) = compare(job, &compiled.program, bus);
     same_work(&rtl, &simulated);
-    same_cycles(compiled, &rtl, &simulated, percent);
+    same_cycles(compiled, &rtl, &simulated, limit);
     rtl
 }
 
-/// The same program under a bus of this kind, and the same bytes.
-fn check(
-    config: &str,
-    seed: u64,
-    four: bool,
-    sampler: Sampler,
-    class: Option<usize>,
-    bus: DdrConfig,
-) {
-    let model = random_model(config, seed, four);
-    let (compiled, job) = network(&model, sampler, 2, class);
-    let default = bus == DdrConfig::default();
-    let (rtl, simulated) = compare(&job, &compiled.program, bus);
-    same_work(&rtl, &simulated);
-    // the model knows no other bus
-    if default {
-        same_cycles(&compiled, &rtl, &simulated, 2);
-    }
+/// A network of two steps.
+fn check(config: &str, seed: u64, four: bool, sampler: Sampler, class: Option<usize>) {
+    let (compiled, job) = network(&random_model(config, seed, four), sampler, 2, class);
+    check_job(&compiled, &job, 2);
 }
 
 /// One level, no attention.
@@ -101,11 +104,15 @@ pub const PLAIN: &str = r#"{"sample_size": 8, "block_out_channels": [8], "layers
 
 #[test]
 fn one_level() {
-    check(PLAIN, 1, false, Sampler::Ddim, None, DdrConfig::default());
+    check(PLAIN, 1, false, Sampler::Ddim, None);
 }
 
 #[test]
 fn one_level_on_a_slow_bus_and_on_a_fast_one() {
+    let on = |seed, four, sampler, bus, limit: &Limit| {
+        let (compiled, job) = network(&random_model(PLAIN, seed, four), sampler, 2, None);
+        check_within(&compiled, &job, bus, limit);
+    };
     let slow = DdrConfig {
         latency: 300,
         jitter: 200,
@@ -114,7 +121,12 @@ fn one_level_on_a_slow_bus_and_on_a_fast_one() {
         seed: 2,
         ..DdrConfig::default()
     };
-    check(PLAIN, 5, true, Sampler::Ddpm, None, slow);
+    // its first loads meet latencies of up to 500 cycles by chance, one after the other; the model takes the mean: 3.1 % of the program
+    let limit = Limit {
+        percent: 4,
+        ..USUAL
+    };
+    on(5, true, Sampler::Ddpm, slow, &limit);
     let fast = DdrConfig {
         latency: 1,
         jitter: 0,
@@ -123,7 +135,7 @@ fn one_level_on_a_slow_bus_and_on_a_fast_one() {
         seed: 3,
         ..DdrConfig::default()
     };
-    check(PLAIN, 6, false, Sampler::DpmSolver, None, fast);
+    on(6, false, Sampler::DpmSolver, fast, &USUAL);
 }
 
 #[test]
@@ -135,11 +147,11 @@ fn levels_that_resample_by_convolutions_and_by_residual_blocks() {
         "downsample_type": "resnet", "upsample_type": "resnet",
         "norm_num_groups": 9, "downsample_padding": 0,
         "resnet_time_scale_shift": "scale_shift"}"#;
-    check(config, 3, false, Sampler::Ddim, None, DdrConfig::default());
+    check(config, 3, false, Sampler::Ddim, None);
     let config = r#"{"sample_size": 8, "block_out_channels": [6, 18], "layers_per_block": 1, "add_attention": false,
         "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 3, "downsample_padding": 1}"#;
-    check(config, 4, true, Sampler::Ddim, None, DdrConfig::default());
+    check(config, 4, true, Sampler::Ddim, None);
 }
 
 #[test]
@@ -148,14 +160,7 @@ fn two_levels_with_attention_and_odd_channels() {
         "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
         "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
         "norm_num_groups": 3, "attention_head_dim": 5, "downsample_padding": 1}"#;
-    check(
-        config,
-        2,
-        true,
-        Sampler::DpmSolver,
-        None,
-        DdrConfig::default(),
-    );
+    check(config, 2, true, Sampler::DpmSolver, None);
 }
 
 #[test]
@@ -193,8 +198,15 @@ fn streams_that_wait_in_ddr() {
     let (stores, loads) = (stores.count(), loads.count());
     println!("{stores} stores and {loads} loads of streams a step");
     assert!(stores > 1 && loads >= stores, "{stores} {loads}");
-    let (rtl, simulated) = compare(&job, program, DdrConfig::default());
-    same_work(&rtl, &simulated);
+    // loads that the array waits for meet a refresh, of which the model knows the share alone: 77 and 60 cycles
+    let limit = Limit {
+        except: &[
+            ("conv_out", 0),
+            ("up_blocks.1.resnets.2.conv_shortcut.hidden", 1),
+        ],
+        ..USUAL
+    };
+    check_within(&compiled, &job, DdrConfig::default(), &limit);
 }
 
 /// The model that the command ships, from noise to the state after two steps.

@@ -86,8 +86,15 @@ pub struct Outcome {
     pub quotas: Vec<Quota>,
 }
 
+/// A job on the simulator.
 pub fn simulate(job: &Job, program: &[Descriptor]) -> Outcome {
+    simulate_on(job, program, &DdrConfig::default())
+}
+
+/// The same, with cycles of this memory.
+pub fn simulate_on(job: &Job, program: &[Descriptor], config: &DdrConfig) -> Outcome {
     let options = Options {
+        timing: config.timing(),
         trace: true,
         ..Options::default()
     };
@@ -119,6 +126,11 @@ pub fn simulate(job: &Job, program: &[Descriptor]) -> Outcome {
         ends: ends.collect(),
         counters: driver.counters().expect("registers"),
     }
+}
+
+/// Whether the cycles of a layer and step are those of the simulator's cycle model: within 2 %, or 50.
+pub fn near(rtl: u64, model: u64) -> bool {
+    rtl.abs_diff(model) <= (rtl / 50).max(50)
 }
 
 /// The array goes on to the next descriptor while this one drains.
@@ -192,7 +204,7 @@ pub fn execute(
 
 /// The same bytes on both; what the RTL did, then the simulator.
 pub fn compare(job: &Job, program: &[Descriptor], config: DdrConfig) -> (Outcome, Outcome) {
-    let simulated = simulate(job, program);
+    let simulated = simulate_on(job, program, &config);
     let rtl = execute(job, program, &simulated.quotas, config).unwrap_or_else(|e| panic!("{e}"));
     let difference = rtl
         .data

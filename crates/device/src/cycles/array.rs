@@ -11,12 +11,17 @@ use crate::ops::conv::{kernel, out_pixels, planes, tap};
 
 /// What a group of output pixels reads.
 struct Group {
-    /// Cycles that its taps lose to bank conflicts, for one block of one plane.
+    taps: Vec<Tap>,
+    /// Output pixels of it, P but for the last group.
+    pixels: u64,
+}
+
+/// What one tap of a group reads.
+struct Tap {
+    /// Cycles that it loses to bank conflicts, for one block of one plane.
     conflicts: u64,
     /// Last pixel of the operand that it reads, if it reads any.
     last: Option<u64>,
-    /// Output pixels of it, P but for the last group.
-    pixels: u64,
 }
 
 /// Cycles that one tap of a group loses: a bank gives one row a cycle.
@@ -37,40 +42,86 @@ fn groups(op: &Conv, shape: Shape) -> Vec<Group> {
     let (pixels, size, k) = (out_pixels(op), shape.pixels as u64, kernel(op));
     let group = |first: u64| {
         let end = pixels.min(first + size);
-        let mut group = Group {
-            conflicts: 0,
-            last: None,
+        let taps = (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx)));
+        let taps = taps.map(|(ky, kx)| {
+            let reads: Vec<u64> = (first..end).filter_map(|n| tap(op, n, ky, kx)).collect();
+            Tap {
+                conflicts: conflicts(&reads, shape, op.spread),
+                last: reads.into_iter().max(),
+            }
+        });
+        Group {
+            taps: taps.collect(),
             pixels: end - first,
-        };
-        let mut reads = Vec::with_capacity(shape.pixels);
-        for (ky, kx) in (0..k).flat_map(|ky| (0..k).map(move |kx| (ky, kx))) {
-            reads.clear();
-            reads.extend((first..end).filter_map(|n| tap(op, n, ky, kx)));
-            group.conflicts += conflicts(&reads, shape, op.spread);
-            group.last = group.last.max(reads.iter().copied().max());
         }
-        group
     };
     (0..shape.rows(pixels)).map(|g| group(g * size)).collect()
 }
 
 /// When the array can do what for a `conv`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Start {
     /// Its waits are fulfilled and it is at the head of its queue.
     pub ready: u64,
     /// The last product of the descriptor before has been issued.
     pub free: u64,
-    /// The last accumulators of the descriptors before have left for requantisation.
-    pub drained: u64,
+    /// The descriptor before follows no `prep` any more: the next one is set up then.
+    pub open: u64,
+    /// The descriptor before has retired.
+    pub retired: u64,
+    /// What the descriptors before have left.
+    pub drain: Drain,
     /// Progress of the `prep` that it follows.
     pub chain: Option<Progress>,
+}
+
+/// What descriptors leave to those behind them: accumulators on their way to requantisation, tile after tile of all descriptors,
+/// and parameters, which come one a cycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// When the last group's last product was issued, where there was one.
+    issued: Option<u64>,
+    /// When each of the groups leaves that may still wait.
+    groups: VecDeque<u64>,
+    /// The last ones have left.
+    left: u64,
+    /// They have gone to the memory's port.
+    wrote: u64,
+    /// The last descriptor's parameters have come, where there was one: the next one's are asked for.
+    params: Option<u64>,
+    /// A bank for the next tile's channels is free, for the one behind it.
+    free: [u64; 2],
+    /// The last tile's sums are written: the next one's last pixel may leave.
+    summed: u64,
+}
+
+impl Drain {
+    /// A tile begins whose channels are asked for at `from` at the earliest. Returns when all have been.
+    fn begin(&mut self, from: u64, outputs: u64, timing: &Timing) -> u64 {
+        let asked = self.free[0].max(from) + outputs;
+        self.left = self.left.max(asked + timing.param_latency);
+        asked
+    }
+
+    /// A group of so many pixels, `words` to write each, leaves after its last product.
+    fn group(&mut self, pixels: u64, words: u64, timing: &Timing) {
+        let begin = self.left.max(self.issued.unwrap_or(0) + timing.mac_latency);
+        self.wrote = self.wrote.max(begin + timing.requantise) + pixels * words;
+        // there is room for some behind requantisation
+        let room = timing.drain_pixels * words;
+        self.left = (begin + pixels).max(self.wrote.saturating_sub(room));
+    }
+
+    /// A tile has ended; the lanes past its last pixel go by.
+    fn end(&mut self, past: u64, timing: &Timing) {
+        self.free = [self.free[1], self.left + timing.drain_channels];
+        self.left += past.max(timing.drain_tile);
+    }
 }
 
 /// A `conv`: it is set up while the descriptor before is multiplied, and multiplies while that drains.
 pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Cost {
     let groups = groups(op, shape);
-    let taps = kernel(op) * kernel(op);
     let repeats = planes(op) * u64::from(op.blocks);
     let outputs = shape.outputs as u64;
     // a pixel's O lanes are one word, but for Q and K: there they lie in O / I rows or words
@@ -80,53 +131,81 @@ pub(crate) fn conv(op: &Conv, shape: Shape, timing: &Timing, start: Start) -> Co
         1
     };
     let mut cost = Cost::default();
-    let set_up = start.ready + timing.array_start;
-    let mut now = set_up.max(start.free);
-    // bias and multipliers of the first tile come meanwhile, its drain waits for them; those of later tiles are there
-    let mut drained = start.drained.max(set_up + outputs);
+    let mut drain = start.drain;
+    // the head of its parameters comes behind those of the descriptor before
+    let set_up = start.ready.max(start.open) + timing.array_start;
+    let head = drain.params.map_or(0, |come| come + timing.head_latency);
+    let mut now = set_up.max(head).max(start.free);
+    drain.groups.retain(|&left| left > now);
+    if op.residual {
+        // results before may be what it reads
+        drain.left = drain.left.max(start.retired + timing.residual_latency);
+    }
     // Q goes to the operand memory, whose write port it shares with the `prep` that it follows
     let mut written = 0;
-    // when the groups that wait for the drain have left, and when the last one was issued
-    let mut waiting = VecDeque::new();
-    let mut last_issue = None;
+    let past = groups.last().map_or(0, |g| shape.pixels as u64 - g.pixels);
+    let mut asked = set_up.max(head).saturating_sub(timing.param_latency);
     for tile in 0..op.tiles {
-        if tile > 0 {
-            drained += timing.drain_tile;
-        }
-        for group in &groups {
-            if let (0, Some(chain), Some(last)) = (tile, start.chain, group.last) {
-                let ready = chain.at(last / shape.pixels as u64) + written;
-                cost.stall_operand += ready.saturating_sub(now);
-                now = now.max(ready);
+        asked = drain.begin(asked, outputs, timing);
+        for (g, group) in groups.iter().enumerate() {
+            for tap in &group.taps {
+                if let (0, Some(chain)) = (tile, start.chain) {
+                    // a tap of padding waits for the first group all the same
+                    let last = tap.last.unwrap_or(0);
+                    let ready = chain.at(last / shape.pixels as u64) + written;
+                    cost.stall_operand += ready.saturating_sub(now);
+                    now = now.max(ready);
+                }
+                let bank = tap.conflicts * repeats;
+                cost.busy += repeats;
+                cost.stall_bank += bank;
+                now += repeats + bank;
             }
-            let bank = group.conflicts * repeats;
-            cost.busy += taps * repeats;
-            cost.stall_bank += bank;
             // the last issue waits for room for its accumulators, and until those before have moved on
-            let natural = now + taps * repeats + bank;
-            now = natural;
-            if waiting.len() == timing.drain_groups {
-                now = now.max(waiting.pop_front().unwrap_or_default());
+            let natural = now;
+            if drain.groups.len() == timing.drain_groups {
+                now = now.max(drain.groups.pop_front().unwrap_or_default());
             }
-            if let Some(last) = last_issue {
+            if let Some(last) = drain.issued {
                 now = now.max(last + shape.pixels as u64);
             }
-            last_issue = Some(now);
+            drain.issued = Some(now);
             cost.stall_store += now - natural;
-            drained = drained.max(now + timing.mac_latency) + group.pixels * words;
+            if op.sums && g + 1 == groups.len() {
+                drain.left = drain.left.max(drain.summed.saturating_sub(group.pixels));
+            }
+            drain.group(group.pixels, words, timing);
+            if op.sums && g + 1 == groups.len() {
+                drain.summed = drain.left + outputs + timing.sums_latency;
+            }
             if op.dest_kind == 1 {
                 written += group.pixels * words;
             }
-            waiting.push_back(drained);
+            drain.groups.push_back(drain.left);
+        }
+        drain.end(past, timing);
+        if tile == 0 {
+            cost.open = now + timing.chain_end;
         }
     }
-    // the last tile's sums are written behind its last word
-    let sums = if op.sums { outputs } else { 0 };
-    cost.drained = drained;
-    cost.end = drained + timing.drain_latency + sums;
+    drain.params = Some(asked + timing.param_latency);
+    cost.end = drain.wrote + timing.write_latency;
+    if op.sums {
+        cost.end = cost.end.max(drain.summed);
+    }
+    cost.drain = Some(drain);
     // what comes next may read what a Q, K or V writes
     cost.issued = if op.dest_kind == 0 { now } else { cost.end };
     cost
+}
+
+/// Writes to the operand memory, of a Q alone.
+pub(crate) fn writes(op: &Conv, shape: Shape) -> u64 {
+    if op.dest_kind == 1 {
+        out_pixels(op) * u64::from(op.tiles) * (shape.outputs / shape.inputs) as u64
+    } else {
+        0
+    }
 }
 
 /// An `attention`: the softmax of a group of P queries has the time of the products of another.
@@ -161,7 +240,9 @@ mod tests {
         Start {
             ready,
             free: 0,
-            drained: 0,
+            open: 0,
+            retired: 0,
+            drain: Drain::default(),
             chain,
         }
     }
@@ -247,7 +328,7 @@ mod tests {
         let between = 2 * timing.drain_tile;
         assert_eq!(
             cost.end,
-            first + groups * 8 + between + timing.drain_latency
+            first + groups * 8 + between + timing.requantise + timing.write_latency
         );
         // 8 cycles from one group's last product to the next one's
         assert_eq!(cost.issued, 100 + timing.array_start + 4 + (groups - 1) * 8);
@@ -265,12 +346,13 @@ mod tests {
             each: 500,
         };
         let cost = conv(&square(16, 1), SHAPE, &timing, at(0, Some(progress)));
-        // four groups of output read the last of 32, which is finished at 16,500; then two tiles remain
+        // four groups of output read the last of 32, which is finished at 16,500, the first of them with its last tap; then two tiles
+        // remain
         let tile = 32 * 9 * 4;
-        let last = progress.at(31) + 4 * 36 + 2 * tile;
+        let last = progress.at(31) + 4 + 3 * 36 + 2 * tile;
         assert_eq!(
             cost.end,
-            last + timing.mac_latency + 8 + timing.drain_latency
+            last + timing.mac_latency + 8 + timing.requantise + timing.write_latency
         );
         assert!(cost.stall_operand > 14_000, "{cost:?}");
     }
@@ -284,7 +366,9 @@ mod tests {
         let start = Start {
             ready: 0,
             free: first.issued,
-            drained: first.drained,
+            open: 0,
+            retired: first.end,
+            drain: first.drain.unwrap_or_default(),
             chain: None,
         };
         let second = conv(&op, SHAPE, &timing, start);

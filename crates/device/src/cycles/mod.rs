@@ -10,6 +10,34 @@ pub(crate) mod norm;
 pub(crate) mod prep;
 pub(crate) mod sample;
 
+/// DDR, as the cycle model sees it: reads come before writes, a display before both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DdrTiming {
+    /// Bytes a cycle that it gives to all, between refreshes.
+    pub rate: u64,
+    /// Bytes a cycle that a display reads, in 1/256.
+    pub background: u64,
+    /// Of 256 cycles, in how many a port holds a beat back.
+    pub held: u64,
+    /// Cycles from an address to its data, in the mean.
+    pub latency: u64,
+    /// Cycles that a refresh takes, of so many.
+    pub refresh: [u64; 2],
+}
+
+impl Default for DdrTiming {
+    /// That of `crates/cosim`: 75 % of DDR4-2400 x64 at 200 MHz, and 92 MB/s of a display.
+    fn default() -> Self {
+        Self {
+            rate: 72,
+            background: 118,
+            held: 8,
+            latency: 70,
+            refresh: [70, 1560],
+        }
+    }
+}
+
 /// Rates and latencies, in cycles where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -19,27 +47,40 @@ pub struct Timing {
     pub dma_in_flight: usize,
     /// Sequencer: from one descriptor to the next.
     pub dispatch: u64,
-    /// Sequencer: from `start` or a taken `loop` to its first descriptor.
+    /// Sequencer: from `start` or a taken `loop` to its first descriptor, besides DDR's latency.
     pub fetch: u64,
+    /// Sequencer: descriptors that are read ahead.
+    pub fetch_ahead: usize,
+    /// Sequencer: bytes a cycle of its read port.
+    pub fetch_bytes: u64,
     /// Sequencer: from the last retirement to `done`.
     pub settle: u64,
+    /// From a retirement to the start of a descriptor that waits for it.
+    pub wait: u64,
     /// From a descriptor's start to its error, where it is wrong.
     pub refuse: u64,
+    /// DDR behind the ports.
+    pub ddr: DdrTiming,
     /// `load`: bytes a cycle, of all read ports.
     pub dma_bytes: u64,
     /// `store`: bytes a cycle, of the one write port.
     pub store_bytes: u64,
-    /// Of 256 cycles, in how many DDR gives nothing: refreshes (70 of 1,560), beats that a port holds back (8 of 256), as in
-    /// `crates/cosim`.
-    pub dma_lost: u64,
-    /// `load`: from start to the first data.
-    pub load_latency: u64,
+    /// `load`: bytes on their way or waiting for their memory, of all read ports.
+    pub load_room: u64,
+    /// `store`: bytes on their way or waiting for their answer.
+    pub store_room: u64,
+    /// `load`, `store`: from one descriptor's start to the next one's, at least.
+    pub dma_set_up: u64,
+    /// `load`: from the last word of one to the first of the next, at least.
+    pub load_gap: u64,
+    /// `load`: from start to its data in memory, besides DDR's latency.
+    pub load_start: u64,
     /// `load`: the same in addition where the address depends on the step.
     pub step_latency: u64,
     /// `store`: from start to the first data.
     pub store_start: u64,
-    /// `store`: from the last data to the last response.
-    pub store_latency: u64,
+    /// `store`: from the last data to the last response, besides DDR's latency.
+    pub store_end: u64,
     /// `norm`: the least from one group to the next; else a channel a cycle.
     pub norm_group: u64,
     /// `norm`: all that a descriptor costs besides its groups.
@@ -50,14 +91,30 @@ pub struct Timing {
     pub prep_latency: u64,
     /// Array: from start to the first issue.
     pub array_start: u64,
+    /// Array: from the first tile of a `conv` with `chain` to the next one's start.
+    pub chain_end: u64,
     /// Array: from a group's last issue to its accumulators.
     pub mac_latency: u64,
     /// `conv`: groups of P pixels whose accumulators wait for requantisation.
     pub drain_groups: usize,
     /// `conv`: cycles that the drain loses between two tiles.
     pub drain_tile: u64,
-    /// `conv`: from a drained accumulator to its word in memory.
-    pub drain_latency: u64,
+    /// `conv`: from the request for a tile's last channel to the first pixel that it lets go.
+    pub param_latency: u64,
+    /// `conv`: from a descriptor's last channel to the first product of the next one, whose head comes then.
+    pub head_latency: u64,
+    /// `conv`: from a tile's last pixel that leaves to its channels' bank being free.
+    pub drain_channels: u64,
+    /// `conv`: from a tile's last pixel that leaves to its sums being written, besides a cycle a channel.
+    pub sums_latency: u64,
+    /// `conv`: from a retirement to the first pixel of the next descriptor that leaves with a residual.
+    pub residual_latency: u64,
+    /// `conv`: from a pixel that leaves to its turn at the memory's port.
+    pub requantise: u64,
+    /// `conv`: pixels that have left and wait for that, at most.
+    pub drain_pixels: u64,
+    /// `conv`: from the last word's turn to its place in memory.
+    pub write_latency: u64,
     /// `attention`: all that a descriptor costs besides its groups of queries and the first one's softmax.
     pub attention_latency: u64,
     /// `attention`: a softmax besides its passes over the logits.
@@ -79,25 +136,40 @@ impl Default for Timing {
             queue: 5,
             dma_in_flight: 8,
             dispatch: 6,
-            fetch: 75,
+            fetch: 5,
+            fetch_ahead: 16,
+            fetch_bytes: 16,
             settle: 8,
+            wait: 4,
             refuse: 4,
+            ddr: DdrTiming::default(),
             dma_bytes: 64,
             store_bytes: 16,
-            dma_lost: 19,
-            load_latency: 99,
+            load_room: 8192,
+            store_room: 2048,
+            dma_set_up: 12,
+            load_gap: 4,
+            load_start: 29,
             step_latency: 22,
             store_start: 20,
-            store_latency: 78,
+            store_end: 8,
             norm_group: 10,
             norm_latency: 161,
             prep_start: 16,
             prep_latency: 30,
             array_start: 20,
+            chain_end: 7,
             mac_latency: 18,
             drain_groups: 8,
             drain_tile: 1,
-            drain_latency: 20,
+            param_latency: 5,
+            head_latency: 9,
+            drain_channels: 11,
+            sums_latency: 20,
+            residual_latency: 8,
+            requantise: 12,
+            drain_pixels: 32,
+            write_latency: 8,
             attention_latency: 23,
             attention_softmax: 90,
             attention_group: 38,
@@ -107,6 +179,66 @@ impl Default for Timing {
         }
     }
 }
+
+impl Timing {
+    /// Bytes a cycle of ports that give so many, with so many on their way at the most, where DDR has `left` for them; all in 1/256 of a
+    /// byte.
+    fn rate(&self, ports: u64, room: u64, left: u64) -> u64 {
+        let held = ports * (256 - self.ddr.held);
+        let on_their_way = 256 * room / self.round_trip();
+        held.min(on_their_way).min(left).max(1)
+    }
+
+    /// The part of a rate that refreshes leave.
+    fn refreshed(&self, rate: u64) -> u64 {
+        let [takes, of] = self.ddr.refresh;
+        (rate * (of - takes) / of).max(1)
+    }
+
+    /// What DDR gives in a cycle between refreshes, besides the display's, and what loads take of it.
+    fn shares(&self) -> [u64; 2] {
+        let all = (256 * self.ddr.rate).saturating_sub(self.ddr.background);
+        [all, self.rate(self.dma_bytes, self.load_room, all)]
+    }
+
+    /// Cycles that `bytes` take on the read ports.
+    pub(crate) fn read_cycles(&self, bytes: u64) -> u64 {
+        (256 * bytes).div_ceil(self.refreshed(self.shares()[1]))
+    }
+
+    /// Cycles that `bytes` take on the write port where nothing is read.
+    pub(crate) fn write_cycles(&self, bytes: u64) -> u64 {
+        (256 * bytes).div_ceil(self.write_rates()[0])
+    }
+
+    /// Cycles that `bytes` of the program take on its port.
+    pub(crate) fn fetch_cycles(&self, bytes: u64) -> u64 {
+        let room = self.fetch_ahead as u64 * bytes;
+        let rate = self.rate(self.fetch_bytes, room, self.shares()[0]);
+        256 * bytes / self.refreshed(rate)
+    }
+
+    /// From a place for data that is free to what comes there.
+    pub(crate) const fn round_trip(&self) -> u64 {
+        self.ddr.latency + ROUND
+    }
+
+    /// Bytes a cycle, in 1/256, of the write port: alone, and beside loads, which come first.
+    pub(crate) fn write_rates(&self) -> [u64; 2] {
+        let [all, reads] = self.shares();
+        [all, all.saturating_sub(reads)]
+            .map(|left| self.refreshed(self.rate(self.store_bytes, self.store_room, left)))
+    }
+
+    /// Cycles by which data come before their memory takes them, at most: there is room for them, and for those on their way.
+    pub(crate) fn read_ahead(&self) -> u64 {
+        self.read_cycles(self.load_room)
+            .saturating_sub(self.round_trip())
+    }
+}
+
+/// From a place that is free to the address of what comes there, and from its data to the place.
+const ROUND: u64 = 15;
 
 /// What one descriptor costs; times in cycles since `start` of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,8 +259,50 @@ pub(crate) struct Cost {
     pub progress: Option<Progress>,
     /// `conv`: when the array could begin with the next one.
     pub issued: u64,
-    /// `conv`: when its last accumulators left for requantisation.
-    pub drained: u64,
+    /// `conv`: when its first tile has been multiplied.
+    pub open: u64,
+    /// `conv`: what it leaves to the drain.
+    pub drain: Option<array::Drain>,
+}
+
+impl Cost {
+    /// A `prep` takes longer, evenly.
+    pub(crate) fn delay(&mut self, cycles: u64) {
+        self.end += cycles;
+        if let Some(progress) = &mut self.progress {
+            let groups = (self.busy / progress.each.max(1)).max(1);
+            progress.each += cycles / groups;
+        }
+    }
+}
+
+/// Writes that come evenly over some cycles to a port that takes one a cycle, and others' in turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writes {
+    /// How many.
+    pub count: u64,
+    /// In how many cycles, where nothing else is written.
+    pub cycles: u64,
+}
+
+impl Writes {
+    /// Cycles that each of two takes longer, where they begin at the same time.
+    pub(crate) fn beside(self, other: Self) -> [u64; 2] {
+        const ALL: u64 = 1 << 16;
+        let rate = |w: Self| (ALL * w.count).div_ceil(w.cycles.max(1)).clamp(1, ALL);
+        let (own, its) = (rate(self), rate(other));
+        if own + its <= ALL {
+            return [0; 2];
+        }
+        // one that wants more than half gets what the other leaves, but half at least
+        let given = |own: u64, other: u64| own.min((ALL - other).max(ALL / 2));
+        let (slow, its_slow) = (given(own, its), given(its, own));
+        let together = (ALL * self.count / slow).min(ALL * other.count / its_slow);
+        [
+            together - together * slow / own,
+            together - together * its_slow / its,
+        ]
+    }
 }
 
 /// When the groups of P pixels of a `prep` are finished.

@@ -25,6 +25,17 @@ fn chunk(op: &Prep, shape: Shape) -> u64 {
     pixels.min(shape.pixels) as u64
 }
 
+/// Writes to the operand memory.
+pub(crate) fn writes(op: &Prep, shape: Shape) -> u64 {
+    if op.kind == TO_STREAM {
+        return 0;
+    }
+    let (width, height) = result_size(op);
+    let channels = op.channels_a.div_ceil(shape.inputs as u32);
+    let channels = channels + op.channels_b.div_ceil(shape.inputs as u32);
+    (width * height).div_ceil(chunk(op, shape)) * u64::from(channels) * planes(op)
+}
+
 /// Cycles that `pixels` neighbouring pixels take, all channels of them.
 fn cycles(op: &Prep, shape: Shape, pixels: u64) -> u64 {
     let chunk = chunk(op, shape);

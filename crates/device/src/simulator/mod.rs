@@ -217,7 +217,7 @@ impl Simulator {
             self.registers.program(),
             self.registers.get(register::PROGRAM_LENGTH),
             self.registers.context(),
-            options.timing.fetch,
+            &options.timing,
         );
         self.run = Some(Run {
             sequencer,
@@ -315,7 +315,7 @@ impl Simulator {
     fn next_event(&mut self) -> Option<u64> {
         let timeout = u64::from(self.registers.get(register::TIMEOUT));
         let run = self.run.as_mut().expect("a program runs");
-        let mut times = vec![run.units.next_retirement()];
+        let mut times = vec![run.units.next_retirement(), run.units.next_start(run.now)];
         match run.course {
             Course::Runs => {
                 let idle = run.sequencer.turn(run.now, &mut run.units, &mut self.world);

@@ -1,10 +1,13 @@
 //! Fetches descriptors in order, checks them, and hands them to the queues.
 
+use std::collections::VecDeque;
+
 use diffuser_isa::{Common, DecodeError, Descriptor, ErrorCode, Op, Unit};
 
 use super::registers::SEQUENCER;
 use super::units::{Issued, Units};
 use super::{Stop, World};
+use crate::cycles::Timing;
 use crate::fault::Fault;
 use crate::ops::{self, Context};
 
@@ -36,7 +39,35 @@ pub(super) struct Sequencer {
     /// Descriptors dispatched to each unit, at the start of the pass and now.
     base: [u64; 5],
     dispatched: [u64; 5],
+    ahead: Ahead,
     state: State,
+}
+
+/// Descriptors that are read ahead of the present one.
+#[derive(Clone, Debug)]
+struct Ahead {
+    /// When the next one has come.
+    come: u64,
+    /// When the last ones were taken: each makes room for one.
+    taken: VecDeque<u64>,
+}
+
+impl Ahead {
+    /// From the beginning, or from another place, at time `now`.
+    fn jump(now: u64, timing: &Timing) -> Self {
+        Self {
+            come: now + timing.fetch + timing.ddr.latency,
+            taken: vec![now; timing.fetch_ahead].into(),
+        }
+    }
+
+    /// The next one is taken; when the one behind it has come.
+    fn take(&mut self, now: u64, timing: &Timing) -> u64 {
+        self.taken.push_back(now);
+        let room = self.taken.pop_front().unwrap_or(now);
+        self.come = (self.come + timing.fetch_cycles(BYTES as u64)).max(room + timing.round_trip());
+        self.come
+    }
 }
 
 /// What follows from a look at the sequencer.
@@ -52,7 +83,8 @@ pub(super) enum Turn {
 }
 
 impl Sequencer {
-    pub(super) const fn new(program: u64, length: u32, context: Context, fetch: u64) -> Self {
+    pub(super) fn new(program: u64, length: u32, context: Context, timing: &Timing) -> Self {
+        let ahead = Ahead::jump(0, timing);
         Self {
             program,
             length,
@@ -61,7 +93,8 @@ impl Sequencer {
             jumped: None,
             base: [0; 5],
             dispatched: [0; 5],
-            state: State::Fetch(fetch),
+            state: State::Fetch(ahead.come),
+            ahead,
         }
     }
 
@@ -85,7 +118,7 @@ impl Sequencer {
                     units.push(unit, issued);
                     self.dispatched[unit as usize] += 1;
                     self.index += 1;
-                    self.state = State::Fetch(now + world.options.timing.dispatch);
+                    self.state = State::Fetch(self.next(now, &world.options.timing));
                     Turn::Again
                 } else {
                     Turn::Idle(None)
@@ -94,6 +127,11 @@ impl Sequencer {
             State::End if units.idle() => Turn::End,
             State::End => Turn::Idle(None),
         }
+    }
+
+    /// When the descriptor behind the present one, which is done with at `now`, is at hand.
+    fn next(&mut self, now: u64, timing: &Timing) -> u64 {
+        self.ahead.take(now, timing).max(now + timing.dispatch)
     }
 
     /// Take, check and execute or prepare the descriptor at `index`; errors with the index that is
@@ -145,10 +183,11 @@ impl Sequencer {
                     self.context.step += 1;
                     self.index = op.target;
                     self.jumped = Some(index);
-                    State::Fetch(now + timing.fetch)
+                    self.ahead = Ahead::jump(now, timing);
+                    State::Fetch(self.ahead.come)
                 } else {
                     self.index += 1;
-                    State::Fetch(now + timing.dispatch)
+                    State::Fetch(self.next(now, timing))
                 }
             }
             _ => State::Push(Box::new(self.issue(descriptor, world))),

@@ -8,8 +8,9 @@ use super::trace::Span;
 use super::{Stop, World};
 use crate::cycles::array::{self, Start};
 use crate::cycles::dma::BusTime;
-use crate::cycles::{Cost, Progress, Timing, dma, norm, prep, sample};
+use crate::cycles::{Cost, Progress, Timing, Writes, norm, prep, sample};
 use crate::fault::Fault;
+use crate::memories::Shape;
 use crate::ops::{self, Context};
 
 /// A descriptor in a queue.
@@ -44,7 +45,9 @@ struct Queue {
     running: VecDeque<Running>,
     retired: u64,
     stood: [u64; 2],
-    /// When the waits of the head were first seen fulfilled.
+    /// The head had to wait for another descriptor.
+    waits: bool,
+    /// When the waits of the head are seen fulfilled.
     ready: Option<u64>,
 }
 
@@ -54,8 +57,10 @@ pub(super) struct Units {
     bus: BusTime,
     /// When the array has issued the last product of what it has had.
     issued: u64,
-    /// When the last of their accumulators have left for requantisation.
-    drained: u64,
+    /// Their accumulators on the way to requantisation.
+    drain: array::Drain,
+    /// When the array's last `conv` followed no `prep` any more.
+    open: u64,
     /// When the array's last `attention` retired: no `conv` is set up beside it.
     attended: u64,
     /// When something retired last.
@@ -83,6 +88,7 @@ impl Units {
         for queue in &mut self.queues {
             queue.waiting.clear();
             queue.ready = None;
+            queue.waits = false;
         }
     }
 
@@ -96,6 +102,12 @@ impl Units {
     pub(super) fn next_retirement(&self) -> Option<u64> {
         let running = self.queues.iter().filter_map(|q| q.running.front());
         running.map(|r| r.cost.end).min()
+    }
+
+    /// When the next head's waits are seen fulfilled, behind `now`.
+    pub(super) fn next_start(&self, now: u64) -> Option<u64> {
+        let ready = self.queues.iter().filter_map(|q| q.ready);
+        ready.filter(|&at| at > now).min()
     }
 
     /// Unit `u` has retired what `sum` says; with `ahead`, all but one of that.
@@ -144,23 +156,37 @@ impl Units {
                 continue;
             };
             let free = queue.running.len() < limit;
-            if !Unit::ALL.iter().all(|&u| self.fulfilled(head, u)) {
+            let fulfilled = Unit::ALL.iter().all(|&u| self.fulfilled(head, u));
+            let queue = &mut self.queues[unit as usize];
+            if !fulfilled {
+                queue.waits = true;
                 continue;
             }
-            let queue = &mut self.queues[unit as usize];
-            let ready = *queue.ready.get_or_insert(now);
-            if !free {
+            let seen = if queue.waits {
+                world.options.timing.wait
+            } else {
+                0
+            };
+            let ready = *queue.ready.get_or_insert(now + seen);
+            if !free || now < ready {
                 continue;
             }
             queue.ready = None;
+            queue.waits = false;
             let issued = queue.waiting.pop_front().expect("it has a head");
             let stood = std::mem::take(&mut queue.stood);
             let fault = ops::validate(&issued.descriptor.op, &world.memories).err();
             let cost = match fault {
-                Some(_) => Cost {
-                    end: self.refused(unit, now + world.options.timing.refuse),
-                    ..Cost::default()
-                },
+                Some(_) => {
+                    let end = self.refused(unit, now + world.options.timing.refuse);
+                    if unit == Unit::Dma {
+                        self.bus.refuse(end);
+                    }
+                    Cost {
+                        end,
+                        ..Cost::default()
+                    }
+                }
                 None => self.cost(&issued, ready, now, world),
             };
             self.queues[unit as usize].running.push_back(Running {
@@ -170,9 +196,23 @@ impl Units {
                 fault,
                 stood,
             });
+            if unit == Unit::Dma {
+                self.delay_stores(&world.options.timing);
+            }
             any = true;
         }
         any
+    }
+
+    /// A load has begun: stores under way get less of the bus.
+    fn delay_stores(&mut self, timing: &Timing) {
+        let running = self.queues[Unit::Dma as usize].running.iter_mut();
+        let mut before = 0;
+        for (transfer, end) in running.zip(self.bus.ends(timing)) {
+            let cost = &mut transfer.cost;
+            cost.end = cost.end.max(end).max(before);
+            before = cost.end;
+        }
     }
 
     /// End of a wrong descriptor: units retire in order.
@@ -186,10 +226,20 @@ impl Units {
         let timing = world.options.timing;
         let mut cost = match &issued.descriptor.op {
             Op::End(_) | Op::Loop(_) => unreachable!("the sequencer executes them"),
-            Op::Load(op) => dma::load(op, shape, &timing, now, &mut self.bus),
-            Op::Store(op) => dma::store(op, shape, &timing, now, &mut self.bus),
+            Op::Load(op) => self.bus.load(op, shape, &timing, now),
+            Op::Store(op) => self.bus.store(op, shape, &timing, now),
             Op::Norm(op) => norm::norm(op, &timing, now),
-            Op::Prep(op) => prep::prep(op, shape, &timing, now),
+            Op::Prep(op) => {
+                let mut cost = prep::prep(op, shape, &timing, now);
+                let writes = Writes {
+                    count: prep::writes(op, shape),
+                    cycles: cost.end - now,
+                };
+                let [own, query] = self.beside(writes, now, Unit::Array, shape);
+                cost.delay(own);
+                self.delay_query(query);
+                cost
+            }
             Op::Attention(op) => array::attention(op, shape, &timing, now),
             Op::Sample(op) => sample::sample(op, &timing, now),
             Op::Conv(op) => {
@@ -197,13 +247,26 @@ impl Units {
                 let start = Start {
                     ready: ready.max(self.attended),
                     free: self.issued,
-                    drained: self.drained,
+                    open: self.open,
+                    retired: now,
+                    drain: self.drain.clone(),
                     chain: chain.as_ref().map(|(progress, _)| *progress),
                 };
                 let mut cost = array::conv(op, shape, &timing, start);
-                // its function is executed when it retires, after that of the prep
                 if let Some((_, end)) = chain {
+                    // its function is executed when it retires, after that of the prep
                     cost.end = cost.end.max(end);
+                } else {
+                    let writes = Writes {
+                        count: array::writes(op, shape),
+                        cycles: cost.end.saturating_sub(now),
+                    };
+                    let [own, prep] = self.beside(writes, now, Unit::Prep, shape);
+                    (cost.end, cost.issued) = (cost.end + own, cost.issued + own);
+                    cost.stall_store += own;
+                    if let Some(running) = self.queues[Unit::Prep as usize].running.front_mut() {
+                        running.cost.delay(prep);
+                    }
                 }
                 cost
             }
@@ -212,12 +275,55 @@ impl Units {
             self.attended = cost.end;
         }
         self.issued = self.issued.max(cost.issued);
-        self.drained = self.drained.max(cost.drained);
+        if matches!(issued.descriptor.op, Op::Conv(_)) {
+            self.open = if issued.descriptor.common.chain {
+                cost.open
+            } else {
+                0
+            };
+        }
+        if let Some(drain) = cost.drain.take() {
+            self.drain = drain;
+        }
         // a conv that was set up early may have little left to do
         cost.end = cost.end.max(now + 1);
         world.stretch(now, &mut cost);
         cost.end = self.refused(issued.descriptor.op.unit().expect("a unit's"), cost.end);
         cost
+    }
+
+    /// What writes to the operand memory that begin at `now` and those that `unit` is at cost each other.
+    fn beside(&self, own: Writes, now: u64, unit: Unit, shape: Shape) -> [u64; 2] {
+        let Some(running) = self.queues[unit as usize].running.front() else {
+            return [0; 2];
+        };
+        let count = match &running.issued.descriptor.op {
+            Op::Conv(op) => array::writes(op, shape),
+            Op::Prep(op) => prep::writes(op, shape),
+            _ => 0,
+        };
+        let all = running.cost.end - running.start;
+        let cycles = running.cost.end.saturating_sub(now);
+        if own.count == 0 || count == 0 || cycles == 0 {
+            return [0; 2];
+        }
+        // what is left of them
+        own.beside(Writes {
+            count: count * cycles / all,
+            cycles,
+        })
+    }
+
+    /// A Q takes longer, since another image's `prep` writes to the operand memory too.
+    fn delay_query(&mut self, cycles: u64) {
+        if let Some(running) = self.queues[Unit::Array as usize].running.front_mut()
+            && cycles > 0
+        {
+            let cost = &mut running.cost;
+            (cost.end, cost.issued) = (cost.end + cycles, cost.issued + cycles);
+            cost.stall_store += cycles;
+            self.issued = self.issued.max(cost.issued);
+        }
     }
 
     /// Progress and end of the `prep` that a chained `conv` follows, while that still runs.
@@ -243,6 +349,9 @@ impl Units {
             while queue.running.front().is_some_and(|r| r.cost.end <= now) {
                 let done = queue.running.pop_front().expect("it has a front");
                 queue.retired += 1;
+                if unit == Unit::Dma {
+                    self.bus.retire(now, &world.options.timing);
+                }
                 self.last_retirement = now;
                 any = true;
                 count(&done, unit, world);
