@@ -121,7 +121,7 @@ fn one_level_on_a_slow_bus_and_on_a_fast_one() {
         seed: 2,
         ..DdrConfig::default()
     };
-    // its first loads meet latencies of up to 500 cycles by chance, one after the other; the model takes the mean: 3.1 % of the program
+    // its first loads meet latencies of up to 500 cycles by chance, one after the other; the model takes the mean: 3.2 % of the program
     let limit = Limit {
         percent: 4,
         ..USUAL
