@@ -403,7 +403,8 @@ def resource_table(files: list[Path]) -> str:
 
     A report of before the rules lacks their figures.
     """
-    rules = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "most_readers": "readers", "nets_over": "nets over 64"}
+    rules = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "register_readers": "readers of a register",
+             "logic_readers": "of a net of logic", "logic_over": "of these over 64"}
     found = {name: block for file in files for name, block in json.loads(file.read_text()).items()}
     wide = 1 + len(DEVICE) + len(rules)
     lines = ["| block | " + " | ".join([name for name, _ in DEVICE.values()] + list(rules.values())) + " |", "| --- |" + " --- |" * (wide - 1)]

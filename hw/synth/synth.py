@@ -183,14 +183,14 @@ def markdown(results, build):
         lines.append(f"| of the ZU9EG | {parts['dsp']} | {parts['bram36']} | {parts['lut']} | | {parts['ff']} | |")
     lines += [
         "",
-        f"| block | levels | ends deeper than {netlist.MAX_LEVELS} | longest carry | most readers | nets with more than {netlist.MAX_READERS} "
-        "| DSPs, block RAMs short of registers | wide registers with reset |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| block | levels | ends deeper than {netlist.MAX_LEVELS} | longest carry | readers of a register | of a net of logic "
+        f"| nets of logic with more than {netlist.MAX_READERS} | DSPs, block RAMs short of registers | wide registers with reset |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, r in made.items():
         lines.append(
-            f"| `{name}` | {r['levels']} | {r['ends_over']:,} of {r['ends']:,} | {r['longest_carry']} | {r['most_readers']:,} | {r['nets_over']:,} "
-            f"| {r['dsps_short']}, {r['block_rams_short']} | {len(r['wide_resets'])} |")
+            f"| `{name}` | {r['levels']} | {r['ends_over']:,} of {r['ends']:,} | {r['longest_carry']} | {r['register_readers']:,} "
+            f"| {r['logic_readers']:,} | {r['logic_over']:,} | {r['dsps_short']}, {r['block_rams_short']} | {len(r['wide_resets'])} |")
     lines += ["", "Levels: LUTs and carry chains between registers on the deepest path, by name:", ""]
     for name, result in made.items():
         for path in result["paths"][:3]:

@@ -184,8 +184,10 @@ module conv_drain
   logic [LaneWidth-1:0] lane_q;
   logic bank_q;  // of the tile's channels
   logic [1:0] leaving_q;  // bank's last pixel is in requantisation: what it holds is not the next tile's
-  logic past_end_q, tile_gap_q;
+  logic past_end_q;
+  logic may_q;  // a pixel may leave: of a descriptor, not past its tile's end, not in the cycle behind that
   logic [$clog2(OutDepth+1)-1:0] room_q;
+  logic some_room_q;  // room_q != 0
   logic tile_end_q, restart;  // it is the tile's last; the next one is a tile's first
   logic tile_end, lane_end, desc_end, take, drop, sums_busy, out_pop;
 
@@ -194,7 +196,7 @@ module conv_drain
   assign restart = acc_pop && lane_end && (past_end_q || tile_end_q);
   assign desc_end = tile_end && tiles_left_q == '0;
   assign drop = acc_valid && past_end_q;
-  assign take = acc_valid && run_q && !past_end_q && !tile_gap_q && channel_full_i[bank_q] && !leaving_q[bank_q] && room_q != '0
+  assign take = acc_valid && may_q && channel_full_i[bank_q] && !leaving_q[bank_q] && some_room_q
       && (!has_residual_q || residual_valid) && !(sums_q && tile_end && sums_busy);
   assign acc_pop = take || drop;
   assign residual_pop = take && has_residual_q;
@@ -219,7 +221,7 @@ module conv_drain
 
   always_ff @(posedge clk_i) begin
     number_q <= number;
-    tile_gap_q <= take && tile_end;
+    may_q <= rst_ni && !(take && tile_end) && (run_q || (!past_end_q && acc_valid)) && (!past_end_q || (acc_valid && lane_end));
     // past the last pixel it goes on to the end of the group
     if (restart) begin
       pixels_left_q <= last_pixel_q;
@@ -259,8 +261,13 @@ module conv_drain
       leaving_q <= '0;
       past_end_q <= 1'b0;
       room_q <= ($clog2(OutDepth + 1))'(OutDepth);
-    end else begin
-      room_q <= room_q - ($clog2(OutDepth + 1))'(take) + ($clog2(OutDepth + 1))'(out_pop);
+      some_room_q <= 1'b1;
+    end else if (take && !out_pop) begin
+      room_q <= room_q - 1'b1;
+      some_room_q <= room_q != ($clog2(OutDepth + 1))'(1);
+    end else if (out_pop && !take) begin
+      room_q <= room_q + 1'b1;
+      some_room_q <= 1'b1;
     end
   end
 

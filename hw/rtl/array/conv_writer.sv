@@ -63,7 +63,7 @@ module conv_writer
   // ---- loops: tile, pixel, block ----
 
   logic run_q, run;
-  logic [1:0] run_many_q;  // the same again, as above
+  logic [2:0] run_many_q;  // the same again, as above
   kind_e kind_q;
   logic [AddrWidth-1:0] step_q, head_step_q;
   logic [7:0] head_blocks_q, before_last_q;  // blocks of a head, and less two
@@ -113,7 +113,7 @@ module conv_writer
     if (!rst_ni) run = 1'b0;
   end
   copies #(
-    .Copies(2)
+    .Copies(3)
   ) u_run_many (
     .clk_i,
     .d_i(run),
@@ -144,13 +144,13 @@ module conv_writer
       base_q <= cfg_i.base;
     end else if (advance) begin
       if (tile_step) tile_base_q <= base_next;
-      base_q <= pixel_step && !tile_end_i[0] ? tile_base_q : base_next;
+      base_q <= last_block && !tile_end_i[0] ? tile_base_q : base_next;
     end
   end
 
   // its place in a head
   always_ff @(posedge clk_i) begin
-    if (!run_q) begin
+    if (!run_many_q[2]) begin
       head_end_q <= cfg_i.head_end;
       tile_head_end_q <= cfg_i.head_end;
       tile_place_q <= cfg_i.head_block;
@@ -162,8 +162,8 @@ module conv_writer
         tile_place_q <= place_next;
         tile_head_end_q <= head_end_next;
       end
-      place_q <= pixel_step && !tile_end_i[1] ? tile_place_q : place_next;
-      head_end_q <= pixel_step && !tile_end_i[1] ? tile_head_end_q : head_end_next;
+      place_q <= last_block && !tile_end_i[1] ? tile_place_q : place_next;
+      head_end_q <= last_block && !tile_end_i[1] ? tile_head_end_q : head_end_next;
     end
   end
 

@@ -95,6 +95,7 @@ module control
   settings_t settings;
   logic [31:0] timeout, step;
   logic busy_q;
+  logic [1:0] flush_q;
   logic fetch_beat;
   logic [3:0] read_beats_q;
   logic stall_weight_q, stall_operand_q;
@@ -218,7 +219,7 @@ module control
       .MaxInFlight(u == int'(UnitDma) ? DmaInFlight : 4)
     ) u_queue (
       .clk_i, .rst_ni,
-      .flush_i(flush_o),
+      .flush_i(flush_q[0]),
       .in_valid_i(push_valid[u]),
       .in_ready_o(push_ready[u]),
       .in_entry_i(push_entry),
@@ -256,7 +257,7 @@ module control
   always_ff @(posedge clk_i) begin
     prep_running_q <= running[UnitPrep];
     if (taken[UnitArray]) chain_groups_o <= '0;
-    else if (!chained[UnitArray] || !chain_ahead[15] || flush_o) chain_groups_o <= '1;
+    else if (!chained[UnitArray] || !chain_ahead[15] || flush_q[1]) chain_groups_o <= '1;
     else if (chain_ahead == 16'hffff && running[UnitPrep] && prep_running_q) chain_groups_o <= prep_progress_i;
     else chain_groups_o <= '0;
   end
@@ -359,10 +360,22 @@ module control
     };
     register_fault_q <= bad_q != '0;
     fetch_idle_q <= fetch_idle;
-    drained_q <= state_q == Drain && (&empty) && fetch_idle_q && flush_o;
+    drained_q <= state_q == Drain && (&empty) && fetch_idle_q && flush_q[1];
     if (state_q != Settle) settle_q <= '0;
     else if (settle_q != '1) settle_q <= settle_q + 1'b1;
   end
+
+  // told to units and queues, and used here: one register for all would have too many readers
+  logic flush;
+  assign flush = rst_ni && (state_q == Drain ? !drained_q : flush_q[1]);
+  copies #(
+    .Copies(2)
+  ) u_flush (
+    .clk_i,
+    .d_i(flush),
+    .q_o(flush_q)
+  );
+  assign flush_o = flush_q[0];
 
   logic [1:0] start_wait_q;
   always_ff @(posedge clk_i) start_wait_q <= state_q == Start ? start_wait_q + 1'b1 : '0;
@@ -371,7 +384,6 @@ module control
     if (!rst_ni) begin
       state_q <= Idle;
       busy_q <= 1'b0;
-      flush_o <= 1'b0;
       resetting_q <= 1'b0;
       done_q <= 1'b0;
       error_q <= 1'b0;
@@ -406,10 +418,7 @@ module control
              else if (at_end) state_q <= Settle;
         Settle: if (stop) state_q <= Drain;
                 else if (settle_q == '1 && fetch_idle_q) state_q <= Finish;
-        Drain: begin
-          flush_o <= !drained_q;
-          if (drained_q) state_q <= Finish;
-        end
+        Drain: if (drained_q) state_q <= Finish;
         Finish: begin
           state_q <= Idle;
           busy_q <= soft_reset;

@@ -61,8 +61,10 @@ module registers
 
   logic aw_full_q, w_full_q, write;
   logic [9:0] waddr_q;
-  logic [31:0] wdata_q, wmask;
-  logic [3:0] wstrb_q;
+  logic [31:0] wdata_q;
+  // for half of the registers each: one would have too many readers
+  logic [1:0][31:0] wmask;
+  logic [1:0][3:0] wstrb_q;
 
   assign s_axil_awready_o = !aw_full_q;
   assign s_axil_wready_o = !w_full_q;
@@ -71,10 +73,7 @@ module registers
 
   always_ff @(posedge clk_i) begin
     if (!aw_full_q) waddr_q <= s_axil_awaddr_i[11:2];
-    if (!w_full_q) begin
-      wdata_q <= s_axil_wdata_i;
-      wstrb_q <= s_axil_wstrb_i;
-    end
+    if (!w_full_q) wdata_q <= s_axil_wdata_i;
     if (!rst_ni) begin
       aw_full_q <= 1'b0;
       w_full_q <= 1'b0;
@@ -89,8 +88,18 @@ module registers
     end
   end
 
-  for (genvar i = 0; i < 4; i++) begin : gen_mask
-    assign wmask[8*i+:8] = {8{wstrb_q[i]}};
+  copies #(
+    .Width(4),
+    .Copies(2)
+  ) u_wstrb (
+    .clk_i,
+    .d_i(w_full_q ? wstrb_q[0] : s_axil_wstrb_i),
+    .q_o(wstrb_q)
+  );
+  for (genvar k = 0; k < 2; k++) begin : gen_mask
+    for (genvar i = 0; i < 4; i++) begin : gen_byte
+      assign wmask[k][8*i+:8] = {8{wstrb_q[k][i]}};
+    end
   end
 
   function automatic logic at(logic [9:0] word, logic [11:0] offset);
@@ -108,15 +117,15 @@ module registers
 
   assign settings_o = active_q;
   assign timeout_o = timeout_q;
-  assign control = write && at(waddr_q, RegControlOffset) && wstrb_q[0];
+  assign control = write && at(waddr_q, RegControlOffset) && wstrb_q[1][0];
   always_ff @(posedge clk_i) begin
     start_o <= rst_ni && control && wdata_q[RegControlStartLsb] && !wdata_q[RegControlResetLsb];
     reset_o <= rst_ni && control && wdata_q[RegControlResetLsb];
   end
 
-  // One word of the settings at its offset.
-`define SETTING(field, Name) \
-      if (at(waddr_q, Reg``Name``Offset)) host_q.field <= merged(host_q.field, wdata_q, wmask);
+  // One word of the settings at its offset, by one of the masks.
+`define SETTING(field, Name, half) \
+      if (at(waddr_q, Reg``Name``Offset)) host_q.field <= merged(host_q.field, wdata_q, wmask[half]);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -133,28 +142,28 @@ module registers
       timeout_q <= RegTimeoutReset;
       enable_q <= RegInterruptEnableReset[1:0];
     end else if (write) begin
-      `SETTING(program_base[31:0], ProgramLow)
-      `SETTING(program_base[63:32], ProgramHigh)
-      `SETTING(program_length, ProgramLength)
-      `SETTING(data[31:0], DataLow)
-      `SETTING(data[63:32], DataHigh)
-      `SETTING(step_base[31:0], StepLow)
-      `SETTING(step_base[63:32], StepHigh)
-      `SETTING(step_stride, StepStride)
-      `SETTING(steps, Steps)
-      `SETTING(seed[31:0], SeedLow)
-      `SETTING(seed[63:32], SeedHigh)
-      `SETTING(image[31:0], ImageLow)
-      `SETTING(image[63:32], ImageHigh)
-      if (at(waddr_q, RegTimeoutOffset)) timeout_q <= merged(timeout_q, wdata_q, wmask);
-      if (at(waddr_q, RegInterruptEnableOffset) && wstrb_q[0]) enable_q <= wdata_q[1:0];
+      `SETTING(program_base[31:0], ProgramLow, 0)
+      `SETTING(program_base[63:32], ProgramHigh, 0)
+      `SETTING(program_length, ProgramLength, 0)
+      `SETTING(data[31:0], DataLow, 0)
+      `SETTING(data[63:32], DataHigh, 0)
+      `SETTING(step_base[31:0], StepLow, 0)
+      `SETTING(step_base[63:32], StepHigh, 0)
+      `SETTING(step_stride, StepStride, 1)
+      `SETTING(steps, Steps, 1)
+      `SETTING(seed[31:0], SeedLow, 1)
+      `SETTING(seed[63:32], SeedHigh, 1)
+      `SETTING(image[31:0], ImageLow, 1)
+      `SETTING(image[63:32], ImageHigh, 1)
+      if (at(waddr_q, RegTimeoutOffset)) timeout_q <= merged(timeout_q, wdata_q, wmask[1]);
+      if (at(waddr_q, RegInterruptEnableOffset) && wstrb_q[1][0]) enable_q <= wdata_q[1:0];
     end
     if (take_i) active_q <= host_q;
   end
 `undef SETTING
 
   // An event wins over the write that clears it.
-  assign cleared = write && at(waddr_q, RegInterruptOffset) && wstrb_q[0] ? wdata_q[1:0] : 2'b00;
+  assign cleared = write && at(waddr_q, RegInterruptOffset) && wstrb_q[1][0] ? wdata_q[1:0] : 2'b00;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
