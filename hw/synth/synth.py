@@ -40,7 +40,7 @@ TARGET = {"zu9eg": "target_pkg::Zu9eg", "small": "target_pkg::Small"}
 # Too large for a flat netlist before it is mapped: these modules of its datapath, whose inputs and outputs mostly are registers, are synthesised
 # once for all instances, the others with the block; the mapped netlist is made flat.
 HIERARCHICAL = {
-    "array_unit": ("mac_array", "dsp48e2_mac", "requantise", "round_shift", "channel_sums", "softmax", "softmax_exp", "softmax_reciprocal",
+    "array_unit": ("mac_array", "mac_pair", "dsp48e2_mac", "requantise", "round_shift", "channel_sums", "softmax", "softmax_exp", "softmax_reciprocal",
                    "attention_lane"),
 }
 

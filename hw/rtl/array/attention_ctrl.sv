@@ -158,9 +158,18 @@ module attention_ctrl
     last_value_tile_q <= (desc_q.head_blocks - 8'd1) >> SubShift;
   end
 
-  logic clear, flushing_q;  // state Flush, a cycle late
-  always_ff @(posedge clk_i) flushing_q <= rst_ni && state_q == Flush;
+  logic clear, flushing, flushing_q;  // state Flush, a cycle late
+  logic [7:0] drain_clear_q;  // `clear` for the drain's widest queue
+  assign flushing = rst_ni && state_q == Flush;
+  always_ff @(posedge clk_i) flushing_q <= flushing;
   assign clear = start_q || flushing_q;
+  copies #(
+    .Copies(8)
+  ) u_drain_clear (
+    .clk_i,
+    .d_i(start || flushing),
+    .q_o(drain_clear_q)
+  );
 
   // ---------------------------------------------------------------- the array's work
 
@@ -469,6 +478,7 @@ module attention_ctrl
     .rst_ni,
     .start_i(start_many_q[7:5]),
     .stop_i(flushing_q),
+    .clear_i(drain_clear_q),
     .last_head_i(last_head_q),
     .last_group_i(last_group_q),
     .last_block_i(last_dblock_q),

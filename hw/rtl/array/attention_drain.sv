@@ -17,6 +17,7 @@ module attention_drain
   // begin; everything below stays as it is until the last group is written. With stop_i only what has begun is written.
   input logic [          2:0] start_i,  // the same for parts, since one would have too many readers
   input logic                 stop_i,
+  input logic [          7:0] clear_i,  // either of them: forget all tiles
   input logic [          7:0] last_head_i,
   input logic [AddrWidth-1:0] last_group_i,  // of queries
   input logic [          7:0] last_block_i,  // of I channels of a head
@@ -167,11 +168,12 @@ module attention_drain
   logic [$clog2(Tiles+1)-1:0] unused_tiles;
   fifo #(
     .Width(P * O * 32),
-    .Depth(Tiles)
+    .Depth(Tiles),
+    .Clears(8)
   ) u_sums (
     .clk_i,
     .rst_ni,
-    .clear_i(start_i[0] || stop_i),
+    .clear_i,
     .in_valid_i(we_i),
     .in_ready_o(sums_fit),
     .in_data_i(sum_i),

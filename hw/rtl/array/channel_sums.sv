@@ -123,8 +123,8 @@ module channel_sums
   assign arrived = add_q ? sums_rvalid_i : asked;
 
   logic [2:0] stage_q;  // there is an entry in each of the steps
-  // the lane whose entry comes next, for 8 bits of it each
-  localparam int unsigned Part = 8;
+  // the lane whose entry comes next, for 4 bits of it each
+  localparam int unsigned Part = 4;
   localparam int unsigned Parts = (EntryBits + Part - 1) / Part;
   logic [LaneWidth-1:0] lane_q, lane;
   logic [Parts-1:0][LaneWidth-1:0] lane_part_q;

@@ -108,7 +108,9 @@ module conv_ctrl
   // longer than setup takes, and than a product takes to its accumulators
   localparam int unsigned StopCycles = 63;
   logic stop_q, stopping, stages_stop_q, quiet, clear, drain_done;
-  logic [1:0] clear_q, stage_rst_n;  // of taps and issue, of all else: one for all would have too many readers
+  // of taps and issue, of all else, of the drain's queues: one for all would have too many readers
+  logic [4:0] clear_q;
+  logic [1:0] stage_rst_n;
   logic [5:0] stop_count_q;
   logic [1:0] given_up_q;  // descriptors that retire without a result
   logic [2:0][6:0] awaited_q;  // reads granted and not answered: param, stream, sums
@@ -120,10 +122,10 @@ module conv_ctrl
   };
   assign quiet = stop_count_q == 6'(StopCycles) && awaited_q == '0 && waiting == '0;
   assign stopping = stop_q || clear_q[0] || given_up_q != '0;
-  assign stage_rst_n = {2{rst_ni}} & ~clear_q;
+  assign stage_rst_n = {2{rst_ni}} & ~clear_q[1:0];
   assign clear = rst_ni && stop_q && quiet;
   copies #(
-    .Copies(2)
+    .Copies(5)
   ) u_clear (
     .clk_i,
     .d_i(clear),
@@ -364,6 +366,8 @@ module conv_ctrl
   ) u_drain (
     .clk_i,
     .rst_ni(stage_rst_n[1]),
+    .unit_rst_ni(rst_ni),
+    .clear_i(clear_q[4:2]),
     .stop_i(stages_stop_q),
     .cfg_i(cfg_q),
     .head_i(head_q),

@@ -16,6 +16,8 @@ module conv_drain
 ) (
   input logic clk_i,
   input logic rst_ni,
+  input logic unit_rst_ni,  // of the unit; rst_ni is that and a flush, which clears the queues by clear_i
+  input logic [2:0] clear_i,
 
   input logic stop_i,  // make no new request; what was requested stays until it is granted
 
@@ -109,11 +111,12 @@ module conv_drain
   logic [$clog2(Depth+1)-1:0] acc_count;
   fifo #(
     .Width(O * 32),
-    .Depth(Depth)
+    .Depth(Depth),
+    .Clears(2)
   ) u_acc (
     .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
+    .rst_ni(unit_rst_ni),
+    .clear_i(clear_i[1:0]),
     .in_valid_i(group_left_q != '0),
     .in_ready_o(acc_ready),
     .in_data_i(group_q[0]),
@@ -151,6 +154,8 @@ module conv_drain
   ) u_residual (
     .clk_i,
     .rst_ni,
+    .unit_rst_ni,
+    .clear_i(clear_i[2]),
     .stop_i,
     // earlier results may be this one's residual
     .valid_i(residual_number_q != ready_i && residual_number_q == retired_i),
@@ -340,8 +345,8 @@ module conv_drain
     .Depth(OutDepth)
   ) u_out (
     .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
+    .rst_ni(unit_rst_ni),
+    .clear_i(clear_i[2]),
     .in_valid_i(requantised),
     .in_ready_o(out_ready),
     .in_data_i({{2{requantised_tag.tile_end}}, requantised_tag.desc_end, requantised_data}),

@@ -142,7 +142,7 @@ module softmax #(
   logic [O-1:0][31:0] logit3_q;
   logic [O-1:0][2:0] exists3_q;  // for the upper and the lower half of a lane's bits, and for its weight
   logic [P-1:0][31:0] max_q;
-  logic [31:0] max3_q;
+  logic [1:0][31:0] max3_q;  // for every other lane
   logic [P-1:0][2:0][TileWidth:0] write_q;  // for a third of a row
   copies #(
     .Width($bits(place_t)),
@@ -219,8 +219,16 @@ module softmax #(
     slot1_q  <= slot0;
     slot2_q  <= slot1_q;
     slot3_q  <= slot2_q;
-    max3_q   <= {max_q[max_row2_q[1]][31:16], max_q[max_row2_q[0]][15:0]};
   end
+
+  copies #(
+    .Width(32),
+    .Copies(2)
+  ) u_max3 (
+    .clk_i,
+    .d_i({max_q[max_row2_q[1]][31:16], max_q[max_row2_q[0]][15:0]}),
+    .q_o(max3_q)
+  );
 
   // ---------------------------------------------------------------- first pass: largest logit
 
@@ -291,7 +299,7 @@ module softmax #(
       .over_i(over_q),
       .flat_i(scale_q[o].flat),
       .valid_i(exists3_q[o][2]),
-      .max_i(max3_q),
+      .max_i(max3_q[o%2]),
       .logit_i(logit3_q[o]),
       .e_o(weight[o])
     );

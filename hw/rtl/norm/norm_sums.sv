@@ -10,7 +10,7 @@ module norm_sums
   input logic clk_i,
   input logic rst_ni,
 
-  input logic [           2:0] start_i,  // the same for parts, since one would have too many readers; with the range, which need not stay; all else is idle then
+  input logic [           2:0] start_i,  // the same for parts, since one would have too many readers; with the range, which need not stay; else idle then
   input logic [EntryWidth-1:0] first_i,  // entry of the first channel's sums
   input logic [          16:0] left_in_a_i,  // channels from there to the end of the first stream, 0 if there are none
   input logic [          15:0] groups_i,
