@@ -175,7 +175,8 @@ macro_rules! look {
                         // two halves of 28 bits
                         let half = |h| {
                             let bank = word % $inputs;
-                            let index = array(&format!("u_affine.gen_bank[{bank}].gen_half[{h}].mem"));
+                            let index =
+                                array(&format!("u_affine.gen_bank[{bank}].gen_half[{h}].mem"));
                             u64::from(self.peek(index, word / $inputs)[0])
                         };
                         (half(0) | half(1) << 28).to_le_bytes()[..7].to_vec()
