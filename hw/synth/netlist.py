@@ -39,6 +39,11 @@ OUTPUTS = {
 }
 
 
+def is_clock(kind, port):
+    """C is the clock of a flip-flop and an operand of a DSP."""
+    return port in CLOCKS and (kind, port) != ("DSP48E2", "C")
+
+
 def is_distributed(kind):
     return kind.startswith(DISTRIBUTED)
 
@@ -284,7 +289,7 @@ def fan_out(netlist):
     registers, logic = [], []
     for bit, readers in netlist.readers.items():
         if bit in netlist.driver:
-            data = sum(1 for _, port, _ in readers if port not in CLOCKS and port not in CONTROLS)
+            data = sum(1 for cell, port, _ in readers if not is_clock(netlist.kind(cell), port) and port not in CONTROLS)
             nets = logic if _combinational(netlist, netlist.driver[bit][0]) else registers
             nets.append((data, netlist.names.get(bit, "?")))
     return sorted(registers, reverse=True), sorted(logic, reverse=True)
@@ -292,7 +297,7 @@ def fan_out(netlist):
 
 def clocks(netlist):
     """Nets at clock pins: more than one would need cells made for a crossing."""
-    return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if port in CLOCKS
+    return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if is_clock(cell["type"], port)
             for bit in bits if not isinstance(bit, str)}
 
 

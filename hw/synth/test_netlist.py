@@ -97,6 +97,8 @@ class Rules(unittest.TestCase):
         self.assertEqual(self.rules(cells)["further_clocks"], 0)
         cells["b"]["connections"]["C"] = [8]
         self.assertEqual(self.rules(cells)["further_clocks"], 1)
+        # an operand
+        self.assertEqual(self.rules({"a": cells["a"], "d": cell("DSP48E2", C=[7], CLK=[9])})["further_clocks"], 0)
 
 
 class Registers(unittest.TestCase):

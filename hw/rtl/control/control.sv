@@ -95,7 +95,7 @@ module control
   settings_t settings;
   logic [31:0] timeout, step;
   logic busy_q;
-  logic [1:0] flush_q;
+  logic [NumUnits:0] flush_q;  // for each queue, and for units and here: one for all would have too many readers
   logic fetch_beat;
   logic [3:0] read_beats_q;
   logic stall_weight_q, stall_operand_q;
@@ -219,7 +219,7 @@ module control
       .MaxInFlight(u == int'(UnitDma) ? DmaInFlight : 4)
     ) u_queue (
       .clk_i, .rst_ni,
-      .flush_i(flush_q[0]),
+      .flush_i(flush_q[u]),
       .in_valid_i(push_valid[u]),
       .in_ready_o(push_ready[u]),
       .in_entry_i(push_entry),
@@ -257,7 +257,7 @@ module control
   always_ff @(posedge clk_i) begin
     prep_running_q <= running[UnitPrep];
     if (taken[UnitArray]) chain_groups_o <= '0;
-    else if (!chained[UnitArray] || !chain_ahead[15] || flush_q[1]) chain_groups_o <= '1;
+    else if (!chained[UnitArray] || !chain_ahead[15] || flush_o) chain_groups_o <= '1;
     else if (chain_ahead == 16'hffff && running[UnitPrep] && prep_running_q) chain_groups_o <= prep_progress_i;
     else chain_groups_o <= '0;
   end
@@ -360,22 +360,21 @@ module control
     };
     register_fault_q <= bad_q != '0;
     fetch_idle_q <= fetch_idle;
-    drained_q <= state_q == Drain && (&empty) && fetch_idle_q && flush_q[1];
+    drained_q <= state_q == Drain && (&empty) && fetch_idle_q && flush_o;
     if (state_q != Settle) settle_q <= '0;
     else if (settle_q != '1) settle_q <= settle_q + 1'b1;
   end
 
-  // told to units and queues, and used here: one register for all would have too many readers
   logic flush;
-  assign flush = rst_ni && (state_q == Drain ? !drained_q : flush_q[1]);
+  assign flush = rst_ni && (state_q == Drain ? !drained_q : flush_o);
   copies #(
-    .Copies(2)
+    .Copies(NumUnits + 1)
   ) u_flush (
     .clk_i,
     .d_i(flush),
     .q_o(flush_q)
   );
-  assign flush_o = flush_q[0];
+  assign flush_o = flush_q[NumUnits];
 
   logic [1:0] start_wait_q;
   always_ff @(posedge clk_i) start_wait_q <= state_q == Start ? start_wait_q + 1'b1 : '0;

@@ -64,13 +64,14 @@ module dma_requests
   always_ff @(posedge clk_i) begin
     if (!active_now_q) begin
       now_q <= next;
-    end else if (!cut_q) begin
-      last_q  <= now_q.beats <= BeatsWidth'(room);
-      beats_q <= now_q.beats <= BeatsWidth'(room) ? now_q.beats[4:0] : room;
     end else if (given) begin
       // a burst that is not the last ends at a multiple of 256 bytes
       now_q.address <= {now_q.address[BeatAddrWidth-1:4] + 1'b1, 4'd0};
       now_q.beats <= now_q.beats - BeatsWidth'(beats_q);
+    end
+    if (active_q && !cut_q) begin
+      last_q  <= now_q.beats <= BeatsWidth'(room);
+      beats_q <= now_q.beats <= BeatsWidth'(room) ? now_q.beats[4:0] : room;
     end
   end
 

@@ -126,7 +126,7 @@ module dma_unit
 
   // ---------------------------------------------------------------- in order
 
-  logic [ReadPorts:0] stop_all_q;  // for each read port, and for all else: one would have too many readers
+  logic [ReadPorts+1:0] stop_all_q;  // for each read port, for stores, for all else: one would have too many readers
   logic stop, stop_q, at_rest_q, room, taken, setup_ready;
   logic kind_valid, kind_store, retire, retire_q;
   logic load_valid, store_valid, load_done, store_done;
@@ -326,7 +326,7 @@ module dma_unit
     .O(O)
   ) u_gather (
     .clk_i, .rst_ni,
-    .stop_i(stop_q),
+    .stop_i(stop_all_q[ReadPorts+1]),
     .idle_o(gather_idle),
     .valid_i(begin_store && store_job.code == ErrorNone),
     .ready_o(gather_ready),
@@ -342,7 +342,7 @@ module dma_unit
 
   dma_write_port u_write_port (
     .clk_i, .rst_ni,
-    .stop_i(stop_q),
+    .stop_i(stop_all_q[ReadPorts+1]),
     .idle_o(write_idle),
     .valid_i(begin_store),
     .ready_o(write_ready),
@@ -369,7 +369,7 @@ module dma_unit
   assign stop = rst_ni && (flush_i || (stop_q && !(at_rest_q && in_flight == '0)));
   assign stop_q = stop_all_q[ReadPorts];
   copies #(
-    .Copies(ReadPorts + 1)
+    .Copies(ReadPorts + 2)
   ) u_stop (
     .clk_i,
     .d_i(stop),

@@ -28,7 +28,8 @@ module prep_lane (
   // verilator lint_off UNUSEDSIGNAL
   logic [1:0][47:0] sum, pcout;
   // verilator lint_on UNUSEDSIGNAL
-  logic signed [31:0] p2, t3_q, t4_q;
+  logic signed [31:0] bias, p2, t3_q, t4_q;
+  assign bias = b_i + $signed(half_i);
   assign p2 = sum[0][31:0];
   dsp48e2_madd #(
       .AddC(1'b1)
@@ -36,7 +37,7 @@ module prep_lane (
       .clk_i,
       .a_i(27'(x_i)),
       .b_i(18'(a_i)),
-      .c_i(48'(b_i + $signed(half_i))),
+      .c_i(48'(bias)),
       .pcin_i('0),
       .pcout_o(pcout[0]),
       .p_o(sum[0])
