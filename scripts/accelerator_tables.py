@@ -396,26 +396,30 @@ def comparison_table(runs: dict) -> str:
 
 
 BLOCKS = ["control", "dma_unit", "norm_unit", "prep_unit", "array_unit", "sample_unit", "memory_system"]
+BESIDE = ["display_unit"]  # not in diffuser_core
+RULES = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "register_readers": "readers of a register",
+         "logic_readers": "of a net of logic", "logic_over": "of these over 64"}
+
+
+def resource_row(name: str, block: dict) -> str:
+    """A block's figures; a report of before the rules lacks theirs."""
+    return f"| `{name}` | " + " | ".join([f"{block['resources'][k]:,.10g}" for k in DEVICE] + [f"{block[k]:,}" if k in block else "–" for k in RULES]) + " |"
 
 
 def resource_table(files: list[Path]) -> str:
-    """Blocks of what hw/synth/synth.py wrote for the ZU9EG, against the chip; of a block in several files the last one.
-
-    A report of before the rules lacks their figures.
-    """
-    rules = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "register_readers": "readers of a register",
-             "logic_readers": "of a net of logic", "logic_over": "of these over 64"}
+    """Blocks of what hw/synth/synth.py wrote for the ZU9EG, against the chip; of a block in several files the last one."""
     found = {name: block for file in files for name, block in json.loads(file.read_text()).items()}
-    wide = 1 + len(DEVICE) + len(rules)
-    lines = ["| block | " + " | ".join([name for name, _ in DEVICE.values()] + list(rules.values())) + " |", "| --- |" + " --- |" * (wide - 1)]
+    wide = 1 + len(DEVICE) + len(RULES)
+    lines = ["| block | " + " | ".join([name for name, _ in DEVICE.values()] + list(RULES.values())) + " |", "| --- |" + " --- |" * (wide - 1)]
     sums = dict.fromkeys(DEVICE, 0)
     for name in BLOCKS:
         block = found[name]
         sums = {k: sums[k] + block["resources"][k] for k in DEVICE}
-        lines.append(f"| `{name}` | " + " | ".join([f"{block['resources'][k]:,.10g}" for k in DEVICE] + [f"{block[k]:,}" if k in block else "–" for k in rules]) + " |")
-    empty = " |" * len(rules)
+        lines.append(resource_row(name, block))
+    empty = " |" * len(RULES)
     lines.append("| whole | " + " | ".join(f"{sums[k]:,.10g}" for k in DEVICE) + " |" + empty)
     lines.append("| of the ZU9EG | " + " | ".join(f"{100 * sums[k] / n:.1f} % of {n:,}" for k, (_, n) in DEVICE.items()) + " |" + empty)
+    lines += [resource_row(name, found[name]) for name in BESIDE]
     return "\n".join(lines)
 
 

@@ -121,7 +121,7 @@ class Module:
 SHAPES = {"desc_i": "[511:0]", "step_i": "[31:0]", "steps_i": "[31:0]", "data": "[63:0]", "param_rdata_i": "[63:0]", "rdata_i": "[63:0]", "step_o": "[31:0]",
           "desc_o": "[511:0]", "base": "[15:0]", "first_i": "[15:0]", "waits": "[255:0]", "params_head": "[63:0]", "params_base": "[15:0]",
           "m_axi_arvalid_o": "[ReadPorts-1:0]", "m_axi_arready_i": "[ReadPorts-1:0]", "m_axi_arlen_o": "[ReadPorts-1:0][7:0]", "m_axi_awlen_o": "[7:0]",
-          "m_axi_wstrb_o": "[15:0]"}
+          "m_axi_wstrb_o": "[15:0]", "arlen": "[7:0]", "part": "[1:0]", "state": "[2:0]", "lane": "[1:0]", "scale_last": "[7:0]", "h_phase": "[1:0]", "v_phase": "[1:0]"}
 
 
 def shape(name):
@@ -485,8 +485,43 @@ def core():
     return m
 
 
+def display_fetch():
+    """The display's side at the bus: bursts, rows' ends, frames, off in every state."""
+    m = Module("display_fetch", [], [
+        "take_o", "pending_i", "first_q", "wrong_o", "error_o", "enable_i", "request_valid_i", "word_valid_o", "word_ready_i", "row_done", "at_rest", ("address_valid", "m_axi_arvalid_o"), ("address_ready", "m_axi_arready_i"),
+        ("arlen", "m_axi_arlen_o"), ("part", "part_q[0]"), ("rows_wait", "some_left_q && !room_q"), ("state", "state_q")])
+    states = {name: f"state == {value}" for value, name in enumerate(("idle", "open", "run", "stop", "setup", "reply", "close"))}
+    for beats in (1, 2, 8, 15, 16):
+        m.point("display_bus", f"read_of_{beats}", f"address_valid && arlen == {beats - 1}")
+    m.cross("display_bus", "row_done", {f"row_ends_in_beat_{n}": f"part == {n}" for n in range(4)})
+    for name, condition in {"address_waits": "address_valid && !address_ready", "buffer_is_full": "word_valid_o && !word_ready_i", "rows_wait": "rows_wait", "read_fails": "error_o",
+                            "new_frame_waits_for_reads": f"{states['stop']} && !at_rest", "end_waits_for_reads": f"{states['close']} && !at_rest"}.items():
+        m.point("display_bus", name, condition)
+    m.cross("display_frames", "take_o", {"first": "first_q", "flipped": "!first_q && pending_i", "again": "!first_q && !pending_i"})
+    m.point("display_frames", "wrong", "wrong_o")
+    m.point("display_frames", "asked_for_while_closing", f"{states['close']} && request_valid_i")
+    m.cross("display_frames", "!enable_i", {f"off_in_{name}": states[name] for name in ("open", "run", "stop", "setup", "reply")})
+    return m
+
+
+def display_scan():
+    """The display's side at the panel, in cycles of the pixel clock."""
+    m = Module("display_scan", [], [
+        "running_q", "enable_i", "in_q", "there", "lost_q", "draining_q", "drop_o", "frame_end", "frame_valid_i", "consume", "last_q", ("row_last", "row_last_q"), ("lane", "lane_q"),
+        ("bad_word", "there3_q && rdata_i[WordBits-1]"), ("scale_last", "frame_i.scale_last"), ("h_phase", "h_phase_q"), ("v_phase", "v_phase_q")])
+    phases = ("sync", "back", "active", "front")
+    m.cross("display_image", "consume && last_q", {f"row_ends_in_lane_{n}": f"lane == {n}" for n in range(4)}, {"once": "scale_last == 0", "enlarged": "scale_last != 0"})
+    m.cross("display_image", "consume", {"row_again": "!row_last", "row_for_the_last_time": "row_last"})
+    for name, condition in {"pixel_is_missing": "in_q && !there && !lost_q", "word_was_read_with_an_error": "bad_word", "old_words_are_dropped": "draining_q && drop_o",
+                            "no_answer_in_time": "frame_end && !frame_valid_i"}.items():
+        m.point("display_image", name, condition)
+    m.cross("display_panel", "running_q && !enable_i", {f"off_in_{name}_of_a_frame": f"v_phase == {v}" for v, name in enumerate(phases)})
+    m.cross("display_panel", "running_q && !enable_i", {f"off_in_{name}_of_a_line": f"h_phase == {h}" for h, name in enumerate(phases)})
+    return m
+
+
 def modules():
-    return [array(), attention(), prep(), norm(), sample(), dma(), queues(), core()]
+    return [array(), attention(), prep(), norm(), sample(), dma(), queues(), core(), display_fetch(), display_scan()]
 
 
 def source():

@@ -33,9 +33,9 @@ RTL = ROOT / "hw/rtl"
 WORK = ROOT / "target/coverage"
 EXCLUDED = pathlib.Path(__file__).resolve().parent / "exclusions.toml"
 # All but the wide builds of units, which take minutes of C++; array_mac_tree and *_four are of other shapes than the small ones.
-TOPS = ("affine_mem array_mac array_mac_tree array_small attention_four attention_lane attention_small control core_small dma_pixel dma_small dma_zu9eg glue memory_cells "
+TOPS = ("affine_mem array_mac array_mac_tree array_small attention_four attention_lane attention_small control core_small display_small dma_pixel dma_small dma_zu9eg glue memory_cells "
         "memory_model memory_system norm_unit prep_four prep_small prim_memory prim_memory_fixed prim_queues sample_normal sample_unit silu softmax_exp softmax_reciprocal stream_mem").split()
-BLOCKS = ("array", "prep", "norm", "sample", "dma", "control", "prim", "top")
+BLOCKS = ("array", "prep", "norm", "sample", "dma", "control", "display", "prim", "top")
 WANTED = 0.95
 
 

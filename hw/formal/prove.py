@@ -30,10 +30,12 @@ PROOFS = {
     "arb_turn_4": ("arb_proof", {"N": 4}, 16, PDR),
     "arb_fixed": ("arb_proof", {"RoundRobin": 0}, 16, PDR),
     "arb_pipe": ("arb_proof", {"Pipe": 1}, 16, PDR),
+    "async_fifo": ("async_fifo_proof", {"Depth": 4}, 80, PDR),
     "axi_requests": ("axi_requests_proof", {}, 16, 6),
     "axi_read": ("axi_read_proof", {}, 16, 6),
     "axi_write": ("axi_write_proof", {}, 20, 6),
 }
+TWO_CLOCKS = ("async_fifo_proof",)
 
 
 def model(top, parameters, output, reach):
@@ -51,7 +53,9 @@ def model(top, parameters, output, reach):
     arguments += [str(HERE / f"{top}.sv"), "-y", str(RTL / "prim"), "-y", str(RTL / "dma"), "-Y", ".sv"]
     # the sources' own properties are for simulation (ifndef SYNTHESIS, which read_slang defines)
     ys.run_pass("read_slang " + " ".join(arguments), design)
-    for command in (f"prep -top {top} -flatten", "memory_map -formal", "opt -full", "async2sync", "chformal -lower", "formalff -clk2ff", "opt -full",
+    # one clock is every step; two are inputs like others, and a step is an edge of either, of both, or of none
+    clocked = ("zinit -all", "clk2fflogic", "chformal -lower") if top in TWO_CLOCKS else ("async2sync", "chformal -lower", "formalff -clk2ff")
+    for command in (f"prep -top {top} -flatten", "memory_map -formal", "opt -full", *clocked, "opt -full",
                     "delete -output", "setundef -undriven -anyseq", "opt -full", "techmap", "simplemap", "opt -fast", "dffunmap", "aigmap", "opt_clean",
                     f"write_aiger -I -B -zinit -no-startoffset {output}"):
         ys.run_pass(command, design)

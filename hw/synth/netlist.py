@@ -1,7 +1,8 @@
 """What can be read off a netlist of Xilinx cells: cells, levels of logic, rules.
 
 The rules stand in for a timing that no open tool gives: few levels between registers, short carry chains, registers inside of DSPs and
-block RAMs in use, few readers of a register, no reset of wide registers, one clock, neither latches nor asynchronous resets nor loops.
+block RAMs in use, few readers of a register, no reset of wide registers, no path from one clock to another but through cells made for it (crossings.py), neither
+latches nor asynchronous resets nor loops.
 
 The netlist is what Yosys' `write_json` gives for one flat module. Timing is not known to any open tool for UltraScale+, so
 paths are measured in levels: a LUT or a read of distributed RAM is one, a chain of carry cells one as a whole, MUXF7 to MUXF9 none.
@@ -296,7 +297,7 @@ def fan_out(netlist):
 
 
 def clocks(netlist):
-    """Nets at clock pins: more than one would need cells made for a crossing."""
+    """Nets at clock pins."""
     return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if is_clock(cell["type"], port)
             for bit in bits if not isinstance(bit, str)}
 
@@ -361,7 +362,6 @@ def analyse(module):
             "asynchronous_resets": sum(count[kind] for kind in FLIP_FLOP if kind.startswith(("FDC", "FDP"))),
             "combinational_loops": len(loops),
             "unregistered_dsps": len({name for name, _ in unregistered}),
-            "further_clocks": max(len(clocks(netlist)) - 1, 0),
             "unknown_cells": sorted(kind for kind in count if not (
                 kind in LUT | CARRY | WIDE_MUX | FLIP_FLOP | SHIFT | LATCH or kind in BLOCK_RAM
                 or is_distributed(kind) or kind == "DSP48E2")),

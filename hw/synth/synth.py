@@ -12,7 +12,7 @@ flat, or where it is too large with modules of its datapath apart, each differen
 all instances; they miss what a tool can share or drop across these modules). netlist.py then counts its cells and the levels of logic of its deepest paths.
 
 A rule that is broken ends the run with status 1: a latch, an asynchronous reset, a combinational loop, a DSP with logic at an
-input that is in no register, a second clock, a cell that netlist.py does not know, or a figure above its limit in limits.json.
+input that is in no register, a path between two clocks that is not made for it (crossings.py), a cell that netlist.py does not know, or a figure above its limit in limits.json.
 
 No figure here is a clock: Yosys has no timing of UltraScale+. Yosys leaves the output registers of block RAMs, and most pipeline registers
 of multipliers that it infers, in fabric; a vendor's tool takes them in.
@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 
+import crossings
 import hierarchy
 import limits
 import netlist
@@ -60,6 +61,7 @@ def blocks(build):
         "dma_unit": {"O": shape["O"], "I": shape["I"]},
         "control": shape,
         "memory_system": {"T": TARGET[build]},
+        "display_unit": {},
     }
 
 
@@ -146,6 +148,7 @@ def run(top, parameters, folder, reuse):
             return {"error": "\n".join(lines[-6:])}
     modules = json.loads(output.read_text())["modules"]
     result = netlist.analyse(modules[top])
+    result["rules"]["naked_crossings"] = crossings.naked(netlist.Netlist(modules[top]))
     result["parameters"] = parameters
     result["seconds"] = round(time.monotonic() - begin)
     return result

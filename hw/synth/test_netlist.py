@@ -1,7 +1,8 @@
-"""Netlists made by hand: what netlist.py counts, limits.py allows, hierarchy.py merges. Run: python hw/synth/test_netlist.py"""
+"""Netlists made by hand: what netlist.py counts, crossings.py refuses, limits.py allows, hierarchy.py merges. Run: python hw/synth/test_netlist.py"""
 
 import unittest
 
+import crossings
 import hierarchy
 import limits
 import netlist
@@ -92,13 +93,66 @@ class Rules(unittest.TestCase):
         self.assertEqual(self.rules({"u": cell("BUFGCE_DIV", O=[1])})["unknown_cells"], ["BUFGCE_DIV"])
 
 
-    def test_second_clock(self):
-        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "b": cell("FDRE", Q=[2], D=[1], C=[9])}
-        self.assertEqual(self.rules(cells)["further_clocks"], 0)
+class Crossings(unittest.TestCase):
+    CLOCKS = {"clk_i": {"bits": [9]}, "pixel_clk_i": {"bits": [8]}}
+
+    def naked(self, cells, ports=None):
+        return crossings.naked(netlist.Netlist(module(cells, self.CLOCKS | (ports or {}))))
+
+    def test_a_naked_crossing_is_refused(self):
+        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "b": cell("FDRE", Q=[2], D=[1], C=[9]), "c": cell("FDRE", Q=[3], D=[3], C=[8])}
+        self.assertEqual(self.naked(cells), [])
         cells["b"]["connections"]["C"] = [8]
-        self.assertEqual(self.rules(cells)["further_clocks"], 1)
-        # an operand
-        self.assertEqual(self.rules({"a": cells["a"], "d": cell("DSP48E2", C=[7], CLK=[9])})["further_clocks"], 0)
+        self.assertEqual(self.naked(cells), ["n1 to n2 (FDRE.D)"])
+        # enables and resets cross as well
+        for pin in ("CE", "R"):
+            cells["b"]["connections"] |= {"D": [3], "CE": ["1"], "R": ["0"], pin: [1]}
+            self.assertEqual(self.naked(cells), [f"n1 to n2 (FDRE.{pin})"])
+
+    def test_from_a_launch_straight_into_a_capture(self):
+        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "b": cell("FDRE", Q=[2], D=[1], C=[8])}
+        for launch, capture, refused in (("launch", "capture", 0), ("launch", None, 1), (None, "capture", 1), ("capture", "launch", 1)):
+            cells["a"]["attributes"] = {"crossing": launch} if launch else {}
+            cells["b"]["attributes"] = {"crossing": capture} if capture else {}
+            self.assertEqual(len(self.naked(cells)), refused, (launch, capture))
+        # logic between the two may show what neither clock's registers hold
+        cells["a"]["attributes"], cells["b"]["attributes"] = {"crossing": "launch"}, {"crossing": "capture"}
+        cells["x"] = cell("LUT1", I0=[1], O=[3])
+        cells["b"]["connections"]["D"] = [3]
+        self.assertEqual(self.naked(cells), ["n3 to n2 (FDRE.D)"])
+
+    def test_memories(self):
+        pins = {"CLKARDCLK": [9], "CLKBWRCLK": [8], "ENBWREN": [2], "DINADIN": [2], "ADDRARDADDR": [1], "DOUTADOUT": [3]}
+        cells = {
+            "a": cell("FDRE", Q=[1], D=[3], C=[9]),
+            "b": cell("FDRE", Q=[2], D=["0"], C=[8]),
+            "m": cell("RAMB36E2", {"CLOCK_DOMAINS": "INDEPENDENT"}, **pins),
+        }
+        self.assertEqual(self.naked(cells), [])
+        cells["m"]["parameters"]["CLOCK_DOMAINS"] = "COMMON"
+        self.assertEqual(self.naked(cells), ["a block RAM with two clocks, made for one: m"])
+        cells["m"] = cell("RAMB36E2", {"CLOCK_DOMAINS": "INDEPENDENT"}, **pins | {"ENBWREN": [1]})
+        self.assertEqual(self.naked(cells), ["n1 to n3 (RAMB36E2.ENBWREN)"])
+        # what distributed RAM holds belongs to its write clock, wherever its address comes from
+        cells["m"] = cell("RAM32M16", ADDRA=[1], DIA=[2], WE=["1"], WCLK=[8], DOA=[3])
+        self.assertEqual(self.naked(cells), ["n3 to n1 (FDRE.D)"])
+
+    def test_ports(self):
+        cells = {"a": cell("FDRE", Q=[1], D=[4], C=[9]), "b": cell("FDRE", Q=[2], D=[5], C=[8])}
+        ports = {"x_i": {"bits": [4]}, "pixel_x_i": {"bits": [5]}, "x_o": {"bits": [1]}, "pixel_x_o": {"bits": [2]}}
+        self.assertEqual(self.naked(cells, ports), [])
+        ports["pixel_x_o"], ports["x_o"] = ports["x_o"], ports["pixel_x_o"]
+        self.assertEqual(len(self.naked(cells, ports)), 2)
+        ports = {"x_i": {"bits": [5]}, "pixel_x_i": {"bits": [4]}}
+        self.assertEqual(self.naked(cells, ports), ["n4 to n1 (FDRE.D)", "n5 to n2 (FDRE.D)"])
+
+    def test_a_clock_out_of_logic(self):
+        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "x": cell("LUT1", I0=[9], O=[7]), "b": cell("FDRE", Q=[2], D=[1], C=[7])}
+        self.assertEqual(self.naked(cells), ["a clock that is no port: n7"])
+
+    def test_the_operand_c_of_a_dsp_is_no_clock(self):
+        cells = {"a": cell("FDRE", Q=[7], D=["0"], C=[9]), "d": cell("DSP48E2", {"PREG": "1"}, C=[7], CLK=[9], P=[3])}
+        self.assertEqual(netlist.clocks(netlist.Netlist(module(cells))), {9})
 
 
 class Registers(unittest.TestCase):

@@ -3,14 +3,16 @@
 //! Before: values are names. After: each has the address of its first word, and values that live at the
 //! same time do not overlap. Lives are counted in layers, from the one that writes a value to the last
 //! that reads it. A convolution writes over its residual where nothing reads that later, a copy over
-//! its source, an attention over its Q.
+//! its source, an attention over its Q. Layers whose images take turns live as one.
 //!
 //! What is free is taken again only some layers later where there is room for that, so that a unit that works ahead of another seldom waits for memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::error::CompileError;
 use crate::layer::{Layer, Layers, Value, Work};
+use crate::runs::runs;
 use crate::target::{Memory, Target};
 
 /// Layers that a value is kept longer than needed, where there is room.
@@ -144,8 +146,17 @@ pub struct Overflow {
 /// [`Overflow`] where a memory is too small.
 pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
     let groups = groups(layers, target);
-    let mut places = Places::default();
-    for memory in [
+    let overflow = |memory, layer: usize, needed: usize| Overflow {
+        layer,
+        error: CompileError::Memory {
+            layer: layers.list[layer].name.clone(),
+            memory,
+            target: target.name.into(),
+            needed: needed as u64,
+            available: target.words(memory) as u64,
+        },
+    };
+    let memories = [
         // what can be mended comes first
         Memory::Sums,
         Memory::Stream,
@@ -153,13 +164,22 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
         Memory::Weight,
         Memory::Affine,
         Memory::State,
-    ] {
-        let own: Vec<&Group> = groups
-            .iter()
-            .filter(|g| g.values[0].memory() == memory)
-            .collect();
+    ];
+    let requests = memories.map(|memory| {
+        let own = groups.iter().filter(|g| g.values[0].memory() == memory);
+        own.map(|g| g.request).collect::<Vec<_>>()
+    });
+    let fullest = requests.each_ref().map(|requests| fullest(requests));
+    // where more is wanted at once than there is, no addresses help
+    for (&memory, full) in memories.iter().zip(&fullest) {
+        if full.words > target.words(memory) {
+            return Err(overflow(memory, full.layer, full.words));
+        }
+    }
+    let mut places = Places::default();
+    for ((memory, exact), full) in memories.into_iter().zip(&requests).zip(fullest) {
+        let own = groups.iter().filter(|g| g.values[0].memory() == memory);
         let capacity = target.words(memory);
-        let exact: Vec<Request> = own.iter().map(|g| g.request).collect();
         // K and V leave as much as they can to weights
         let limits = if memory == Memory::Weight {
             &[][..]
@@ -168,28 +188,18 @@ pub fn allocate(layers: &Layers, target: &Target) -> Result<Places, Overflow> {
         };
         let stretched = limits
             .iter()
-            .map(|percent| fit(&stretch(&exact, capacity * percent / 100)))
+            .map(|percent| fit(&stretch(exact, capacity * percent / 100)))
             .find(|(_, taken)| *taken <= capacity);
-        let (addresses, taken) = stretched.unwrap_or_else(|| fit(&exact));
+        let (addresses, taken) = stretched.unwrap_or_else(|| fit(exact));
         if taken > capacity {
-            let layer = fullest(&exact);
-            return Err(Overflow {
-                layer,
-                error: CompileError::Memory {
-                    layer: layers.list[layer].name.clone(),
-                    memory,
-                    target: target.name.into(),
-                    needed: taken as u64,
-                    available: capacity as u64,
-                },
-            });
+            return Err(overflow(memory, full.layer, taken));
         }
         let base = if memory == Memory::Weight {
             capacity - taken
         } else {
             0
         };
-        for (group, address) in own.iter().zip(addresses) {
+        for (group, address) in own.zip(addresses) {
             for &value in &group.values {
                 places.addresses.insert(value, base + address);
             }
@@ -227,8 +237,16 @@ fn stretch(requests: &[Request], limit: usize) -> Vec<Request> {
     stretched
 }
 
-/// The layer at which most words are taken.
-fn fullest(requests: &[Request]) -> usize {
+/// Where most words are wanted at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fullest {
+    /// The layer; the last of several.
+    layer: usize,
+    /// Words that live at it: no addresses need less.
+    words: usize,
+}
+
+fn fullest(requests: &[Request]) -> Fullest {
     let end = requests.iter().map(|r| r.last + 2).max().unwrap_or(0);
     let (mut more, mut less) = (vec![0; end], vec![0; end]);
     for r in requests {
@@ -236,15 +254,17 @@ fn fullest(requests: &[Request]) -> usize {
         less[r.last + 1] += r.size;
     }
     let mut taken = 0;
-    let mut most = (0, 0);
+    let mut most = Fullest::default();
     for layer in 0..end {
         taken = taken + more[layer] - less[layer];
-        // the last of several
-        if more[layer] > 0 && taken >= most.0 {
-            most = (taken, layer);
+        if more[layer] > 0 && taken >= most.words {
+            most = Fullest {
+                layer,
+                words: taken,
+            };
         }
     }
-    most.1
+    most
 }
 
 /// Whether a layer reads a stream only to add each row of it to the row of its result that lies there.
@@ -258,15 +278,22 @@ fn adds_where_it_writes(layer: &Layer, stream: Value, result: Value) -> bool {
 fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of: BTreeMap<Value, usize> = BTreeMap::new();
-    let mut last_read: BTreeMap<Value, usize> = BTreeMap::new();
+    // the layer, and the end of those that it takes turns with
+    let mut last_read: BTreeMap<Value, (usize, usize)> = BTreeMap::new();
+    let run_of: Vec<Range<usize>> = runs(&layers.list)
+        .flat_map(|run| run.clone().map(move |_| run.clone()))
+        .collect();
     for (i, layer) in layers.list.iter().enumerate() {
         for value in layer.reads() {
-            last_read.insert(value, i);
+            last_read.insert(value, (i, run_of[i].end - 1));
         }
     }
     for (i, layer) in layers.list.iter().enumerate() {
         for value in layer.writes() {
-            let last = last_read.get(&value).copied().unwrap_or(i).max(i);
+            let last = run_of[i].end - 1;
+            let last = last_read
+                .get(&value)
+                .map_or(last, |&(_, end)| last.max(end));
             // a further band of it
             if let Some(&group) = group_of.get(&value) {
                 let request = &mut groups[group].request;
@@ -284,7 +311,7 @@ fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
             };
             let over = over.filter(|v| {
                 // further bands of the same result may still read rows of their own
-                last_read.get(v).is_some_and(|&last| {
+                last_read.get(v).is_some_and(|&(last, _)| {
                     let mut readers = layers.list[i..=last].iter();
                     last == i
                         || readers
@@ -305,7 +332,7 @@ fn groups(layers: &Layers, target: &Target) -> Vec<Group> {
                         values: vec![value],
                         request: Request {
                             size,
-                            first: i,
+                            first: run_of[i].start,
                             last,
                         },
                     });
@@ -351,11 +378,16 @@ mod tests {
                     assert!(!a.meets(b) || apart, "{a:?} {b:?}");
                 }
             }
-            let layer = fullest(&requests);
-            let living = requests
-                .iter()
-                .filter(|r| r.first <= layer && layer <= r.last);
-            assert!(taken >= living.map(|r| r.size).sum());
+            let full = fullest(&requests);
+            let living = |layer| -> usize {
+                let living = requests
+                    .iter()
+                    .filter(|r| r.first <= layer && layer <= r.last);
+                living.map(|r| r.size).sum()
+            };
+            assert_eq!(living(full.layer), full.words);
+            assert!((0..26).all(|layer| living(layer) <= full.words));
+            assert!(taken >= full.words);
         }
     }
 

@@ -49,10 +49,12 @@ mod prefetch;
 mod records;
 mod resum;
 mod ring;
+mod runs;
 mod schedule;
 mod spill;
 mod target;
 mod tile;
+
 mod waits;
 mod weights;
 

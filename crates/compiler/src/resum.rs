@@ -60,6 +60,17 @@ pub fn resum(layers: &mut Layers, full: usize) -> bool {
         ..layers.list[before].clone()
     };
     layers.list.insert(before, layer);
+    // those that were kept while the stream was made may be of no use now
+    let sums = Value::Sums(stream);
+    if !layers.list.iter().any(|l| l.reads().contains(&sums)) {
+        for layer in &mut layers.list {
+            if let Work::Conv(conv) = &mut layer.work
+                && conv.sums_of == stream
+            {
+                (conv.sums, conv.add_sums) = (false, false);
+            }
+        }
+    }
     true
 }
 

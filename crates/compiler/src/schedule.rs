@@ -17,6 +17,7 @@ use crate::layer::{Layers, Value, Work};
 use crate::operations::{Addresses, home_pitch, operation, transfer_parts};
 use crate::prefetch::{Loads, Prefetch, param_loads, weight_loads};
 use crate::records::{ALIGNMENT, RecordLayout};
+use crate::runs::runs;
 use crate::target::{Memory, Target};
 
 /// Tag of a descriptor that belongs to no node.
@@ -233,8 +234,7 @@ fn data_layout(pixels: usize, in_place: bool) -> (Vec<u8>, DataLayout) {
     (vec![0; layout.streams], layout)
 }
 
-/// Descriptors of a pass in order. Images that follow one another in a convolution take turns part by part: each
-/// part's weights serve all of them and are done with. Parts of a stream that is stored stand behind one convolution's
+/// Descriptors of a pass in order. Images take turns ([`runs`]). Parts of a stream that is stored stand behind one convolution's
 /// descriptor each, so that weights come between them.
 fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
     let list = &layers.list;
@@ -244,18 +244,11 @@ fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
         work => transfer_parts(layers, target, work),
     };
     let is_conv = |i: usize| matches!(list[i].work, Work::Conv(_));
-    let same = |a: usize, b: usize| {
-        [a, b].map(is_conv) == [true; 2]
-            && list[a].node == list[b].node
-            && list[a].image != list[b].image
-    };
     let mut commands = Vec::new();
     // parts of stores that are not there yet
     let mut left: VecDeque<Command> = VecDeque::new();
-    let mut first = 0;
-    while first < list.len() {
-        let behind = (first + 1..list.len()).find(|&i| !same(first, i));
-        let run = first..behind.unwrap_or(list.len());
+    for run in runs(list) {
+        let first = run.start;
         if left.iter().any(|c| {
             run.clone()
                 .any(|i| ends(layers, places, target, c.layer, i))
@@ -276,7 +269,6 @@ fn commands(layers: &Layers, places: &Places, target: &Target) -> Vec<Command> {
                 }
             }
         }
-        first = run.end;
     }
     commands.extend(left);
     commands

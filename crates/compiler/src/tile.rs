@@ -7,6 +7,7 @@
 //! a descriptor for the groups that each descriptor of the last convolution in front of it completes:
 //! only the last of them stands between the two layers.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::error::CompileError;
@@ -54,6 +55,10 @@ pub fn layer_cycles(layer: &Layer, layers: &Layers, shape: Shape) -> usize {
 /// # Errors
 /// [`CompileError::Memory`] where a single tile does not fit.
 pub fn tile(layers: &mut Layers, target: &Target) -> Result<(), CompileError> {
+    // images take turns part by part, so all have the same parts, though sums may be of use to some alone
+    let keeps = |l: &&Layer| matches!(&l.work, Work::Conv(conv) if conv.sums);
+    let keep = layers.list.iter().filter(keeps).map(|l| l.node);
+    let keep: BTreeSet<Option<usize>> = keep.collect();
     for index in 0..layers.list.len() {
         let layer = &layers.list[index];
         let Work::Conv(conv) = &layer.work else {
@@ -75,7 +80,7 @@ pub fn tile(layers: &mut Layers, target: &Target) -> Result<(), CompileError> {
         let whole = conv.parts[0].clone();
         let tiles = whole.len();
         let mut parts = even_parts(whole, tiles.div_ceil(most));
-        if conv.sums && tiles > 1 {
+        if keep.contains(&layer.node) && tiles > 1 {
             split_last(&mut parts);
         }
         if conv.phases {

@@ -2,7 +2,7 @@
 
 use diffuser_device::{Device, Memory};
 
-use crate::bench::{LiteResponse, get_bits};
+use crate::bench::get_bits;
 use crate::lockstep::Look;
 use crate::memory::{Ddr, DdrConfig, ReadRequest, WriteRequest};
 use crate::rtl::{Core, DATA_PORTS, Inputs, Outputs, Rtl};
@@ -44,16 +44,7 @@ macro_rules! core {
             }
 
             fn drive(&mut self, inputs: &Inputs) -> Outputs {
-                let lite = &inputs.lite;
-                self.set_s_axil_awvalid_i(lite.awvalid);
-                self.set_s_axil_awaddr_i(lite.awaddr as u16);
-                self.set_s_axil_wvalid_i(lite.wvalid);
-                self.set_s_axil_wdata_i(lite.wdata);
-                self.set_s_axil_wstrb_i(lite.wstrb);
-                self.set_s_axil_bready_i(lite.bready);
-                self.set_s_axil_arvalid_i(lite.arvalid);
-                self.set_s_axil_araddr_i(lite.araddr as u16);
-                self.set_s_axil_rready_i(lite.rready);
+                drive_lite!(self, inputs.lite);
                 let (mut arready, mut rvalid, mut rlast, mut rresp, mut rdata) =
                     (0, 0, 0, 0, [0; 4 * DATA_PORTS]);
                 for (p, read) in inputs.reads[..DATA_PORTS].iter().enumerate() {
@@ -106,16 +97,7 @@ macro_rules! core {
                     rready: self.m_axi_program_rready_o(),
                 };
                 Outputs {
-                    lite: LiteResponse {
-                        awready: self.s_axil_awready_o(),
-                        wready: self.s_axil_wready_o(),
-                        bvalid: self.s_axil_bvalid_o(),
-                        bresp: self.s_axil_bresp_o(),
-                        arready: self.s_axil_arready_o(),
-                        rvalid: self.s_axil_rvalid_o(),
-                        rresp: self.s_axil_rresp_o(),
-                        rdata: self.s_axil_rdata_o(),
-                    },
+                    lite: lite_response!(self),
                     reads,
                     write: WriteRequest {
                         awvalid: self.m_axi_awvalid_o(),

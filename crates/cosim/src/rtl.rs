@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use diffuser_device::{BusError, Device, DeviceError};
+use diffuser_device::{Device, DeviceError};
 
 use crate::activity::{Activity, Quota};
 use crate::bench::{LiteMaster, LiteRequest, LiteResponse};
@@ -199,40 +199,19 @@ impl<C: Core> Rtl<C> {
         }
         Ok(())
     }
-
-    /// Where `bytes` from `address` on lie in the memory.
-    fn place(&self, address: u64, bytes: usize) -> Result<Range<usize>, DeviceError> {
-        let memory = self.ddr.addresses();
-        let inside = address >= memory.start && address + bytes as u64 <= memory.end;
-        if !inside {
-            return Err(BusError { address }.into());
-        }
-        let first = (address - memory.start) as usize;
-        Ok(first..first + bytes)
-    }
 }
 
 impl<C: Core + Look> Device for Rtl<C> {
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
         self.lite.read(offset);
         self.until_answered()?;
-        match self.lite.read.pop_front() {
-            Some((data, 0)) => Ok(data),
-            answer => Err(DeviceError::Failed(format!(
-                "read of {offset:#x}: {answer:?}"
-            ))),
-        }
+        self.lite.take_read(offset)
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
         self.lite.write(offset, value, 15);
         self.until_answered()?;
-        match self.lite.written.pop_front() {
-            Some(0) => Ok(()),
-            answer => Err(DeviceError::Failed(format!(
-                "write of {offset:#x}: {answer:?}"
-            ))),
-        }
+        self.lite.take_written(offset)
     }
 
     fn memory(&self) -> Range<u64> {
@@ -240,15 +219,11 @@ impl<C: Core + Look> Device for Rtl<C> {
     }
 
     fn read_memory(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        let place = self.place(address, bytes.len())?;
-        bytes.copy_from_slice(&self.ddr.bytes()[place]);
-        Ok(())
+        Ok(self.ddr.read(address, bytes)?)
     }
 
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-        let place = self.place(address, bytes.len())?;
-        self.ddr.bytes_mut()[place].copy_from_slice(bytes);
-        Ok(())
+        Ok(self.ddr.write(address, bytes)?)
     }
 
     fn wait(&mut self, cycles: u64) -> Result<bool, DeviceError> {

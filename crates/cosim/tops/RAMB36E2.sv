@@ -1,5 +1,6 @@
-// AMD's RAMB36E2 as UG573 and UG974 describe it, as far as mem_slice uses it: port A reads, port B writes, one clock, READ_FIRST, both
-// output registers, no cascade, no error correction. For tests; ours, not AMD's.
+// AMD's RAMB36E2 as UG573 and UG974 describe it, as far as mem_slice uses it: port A reads, port B writes, on one clock with READ_FIRST
+// or on two with NO_CHANGE, both output registers, no cascade, no error correction. On two clocks no read may meet a write of its word, and what one that does reads
+// is not modelled. For tests; ours, not AMD's.
 //
 // Data bits lie from 0 on, those of parity beside them, one for each 8: an address names 9, 18, 36 or 72 bits, and is aligned to the left of
 // its 15 bits. 72 bits come from and go to both ports' data pins, the lower half at A.
@@ -76,7 +77,7 @@ module RAMB36E2 #(
     parity_q = '0;
     assert ((READ_WIDTH_A inside {9, 18, 36, 72}) && (WRITE_WIDTH_B inside {9, 18, 36, 72}) && READ_WIDTH_B == 0 && WRITE_WIDTH_A == 0)
     else $error("%m: a use that this model does not have");
-    assert (CLOCK_DOMAINS == "COMMON" && WRITE_MODE_A == "READ_FIRST" && WRITE_MODE_B == "READ_FIRST" && DOA_REG == 1 && DOB_REG == 1)
+    assert (WRITE_MODE_A == (CLOCK_DOMAINS == "COMMON" ? "READ_FIRST" : "NO_CHANGE") && WRITE_MODE_B == WRITE_MODE_A && DOA_REG == 1 && DOB_REG == 1)
     else $error("%m: a use that this model does not have");
   end
 

@@ -9,6 +9,7 @@
 //! - [`Simulator`]: a device in software. Its units run side by side in modelled time ([`Timing`]), and it
 //!   finds descriptors that no wait orders ([`Hazard`]).
 //! - [`host`]: runs a program on any device.
+//! - [`display`]: the display unit, a device of its own: model and driver.
 //!
 //! ```
 //! use diffuser_device::{Context, Ddr, Memories, Shape, Sizes, ops};
@@ -27,6 +28,7 @@
 mod cycles;
 mod ddr;
 mod device;
+pub mod display;
 mod fault;
 pub mod host;
 mod memories;

@@ -489,3 +489,5 @@ pub mod register {
     /// High half.
     pub const READ_BYTES_HIGH: u32 = 0x0a4;
 }
+
+pub mod display;

@@ -2,7 +2,8 @@
 //!
 //! `hw/isa.toml` is the one source; [`generated`] holds what
 //! `cargo run -p diffuser-isa --example generate` makes of it, with one struct for each operation,
-//! each head of a parameter block and each entry of a channel. `docs/isa.md` says what they mean.
+//! each head of a parameter block and each entry of a channel. `docs/isa.md` says what they mean. A peripheral's registers are
+//! a module of their own: [`generated::display`] (`docs/display.md`).
 //! This crate only knows bits: that a descriptor decodes does not make it sensible.
 //!
 //! ```

@@ -68,10 +68,11 @@ module mem_1r1w #(
       .ColumnWidth(ColumnWidth),
       .Depth(Depth)
     ) u_slice (
-      .clk_i,
+      .wclk_i(clk_i),
       .we_i(we[First+:Some]),
       .waddr_i(waddr_i[s*Addresses/Slices]),
       .wdata_i(wdata[First*ColumnWidth+:Some*ColumnWidth]),
+      .rclk_i(clk_i),
       .re_i,
       .raddr_i(raddr_i[s*Addresses/Slices]),
       .rdata_o(rdata[First*ColumnWidth+:Some*ColumnWidth])

@@ -4,21 +4,22 @@
 // (9, 18, 36 or 72 bits): Columns * Depth / 4096 cells whatever the depth, and a choice between the pieces behind their output
 // registers (a LUT a bit up to three pieces, none with one). A slice has the choice's register of its own, which then drives 72 bits.
 //
-// Reads: the block RAM's latch, then its output register. Port A reads, port B writes; both on one clock, and a read that meets a write of
-// its word gives the old word (READ_FIRST).
+// Reads: the block RAM's latch, then its output register. Port A reads, port B writes. On one clock a read that meets a write of
+// its word gives the old word (READ_FIRST); on two it may not meet one (mem_2clk).
 module mem_slice #(
   parameter int unsigned Columns = 8,  // 1 to 8, a strobe each
   parameter int unsigned ColumnWidth = 8,  // 8, or 9 with the parity bits
   parameter int unsigned Depth = 512,  // words; those up to the next multiple of 512 exist, too
+  parameter bit OneClock = 1'b1,  // both clocks are the same
   localparam int unsigned IndexWidth = Depth > 1 ? $clog2(Depth) : 1,
   localparam int unsigned Width = Columns * ColumnWidth
 ) (
-  input logic clk_i,
-
+  input logic                  wclk_i,
   input logic [   Columns-1:0] we_i,
   input logic [IndexWidth-1:0] waddr_i,
   input logic [     Width-1:0] wdata_i,
 
+  input  logic                  rclk_i,
   input  logic                  re_i,
   input  logic [IndexWidth-1:0] raddr_i,
   output logic [     Width-1:0] rdata_o
@@ -99,18 +100,18 @@ module mem_slice #(
       end
 
       RAMB36E2 #(
-        .CLOCK_DOMAINS("COMMON"),
+        .CLOCK_DOMAINS(OneClock ? "COMMON" : "INDEPENDENT"),
         .DOA_REG(1),
         .DOB_REG(1),
         .READ_WIDTH_A(9 * CellColumns),
         .READ_WIDTH_B(0),
         .WRITE_WIDTH_A(0),
         .WRITE_WIDTH_B(9 * CellColumns),
-        .WRITE_MODE_A("READ_FIRST"),
-        .WRITE_MODE_B("READ_FIRST")
+        .WRITE_MODE_A(OneClock ? "READ_FIRST" : "NO_CHANGE"),
+        .WRITE_MODE_B(OneClock ? "READ_FIRST" : "NO_CHANGE")
       ) u_ram (
-        .CLKARDCLK(clk_i),
-        .CLKBWRCLK(clk_i),
+        .CLKARDCLK(rclk_i),
+        .CLKBWRCLK(wclk_i),
         .ENARDEN(re_i && hit[s]),
         .ADDRARDADDR(cell_raddr),
         .REGCEAREGCE(1'b1),
@@ -162,14 +163,14 @@ module mem_slice #(
   if (Pieces > 1) begin : gen_choice
     // the last piece's bits are not needed
     logic [Pieces-2:0] latched_q, chosen_q;
-    always_ff @(posedge clk_i) begin
+    always_ff @(posedge rclk_i) begin
       if (re_i) latched_q <= hit[Pieces-2:0];
     end
     copies #(
       .Width(Pieces - 1),
       .Copies(1)
     ) u_chosen (
-      .clk_i,
+      .clk_i(rclk_i),
       .d_i(latched_q),
       .q_o(chosen_q)
     );

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use diffuser_device::DeviceError;
+
 use super::Random;
 
 /// What the master drives in a cycle.
@@ -94,6 +96,34 @@ impl LiteMaster {
         self.queue.is_empty() && self.running.is_none()
     }
 
+    /// The answer to the read of `offset`, all others taken before.
+    ///
+    /// # Errors
+    ///
+    /// None yet, or another response than OKAY.
+    pub fn take_read(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        match self.read.pop_front() {
+            Some((data, 0)) => Ok(data),
+            answer => Err(DeviceError::Failed(format!(
+                "read of {offset:#x}: {answer:?}"
+            ))),
+        }
+    }
+
+    /// The same of a write.
+    ///
+    /// # Errors
+    ///
+    /// None yet, or another response than OKAY.
+    pub fn take_written(&mut self, offset: u32) -> Result<(), DeviceError> {
+        match self.written.pop_front() {
+            Some(0) => Ok(()),
+            answer => Err(DeviceError::Failed(format!(
+                "write of {offset:#x}: {answer:?}"
+            ))),
+        }
+    }
+
     /// What is driven in this cycle.
     #[must_use]
     pub fn request(&self) -> LiteRequest {
@@ -151,4 +181,49 @@ impl LiteMaster {
         self.request.bready = !self.random.chance(self.stall);
         self.request.rready = !self.random.chance(self.stall);
     }
+}
+
+/// Drives the port `s_axil` of a top with a [`LiteRequest`].
+#[cfg(any(
+    top_core_small,
+    top_core_zu9eg,
+    top_display_unit,
+    top_display_small,
+    top_display_cells
+))]
+macro_rules! drive_lite {
+    ($top:expr, $lite:expr) => {
+        $top.set_s_axil_awvalid_i($lite.awvalid);
+        $top.set_s_axil_awaddr_i($lite.awaddr as u16);
+        $top.set_s_axil_wvalid_i($lite.wvalid);
+        $top.set_s_axil_wdata_i($lite.wdata);
+        $top.set_s_axil_wstrb_i($lite.wstrb);
+        $top.set_s_axil_bready_i($lite.bready);
+        $top.set_s_axil_arvalid_i($lite.arvalid);
+        $top.set_s_axil_araddr_i($lite.araddr as u16);
+        $top.set_s_axil_rready_i($lite.rready);
+    };
+}
+
+/// The [`LiteResponse`] that a top shows there.
+#[cfg(any(
+    top_core_small,
+    top_core_zu9eg,
+    top_display_unit,
+    top_display_small,
+    top_display_cells
+))]
+macro_rules! lite_response {
+    ($top:expr) => {
+        $crate::bench::LiteResponse {
+            awready: $top.s_axil_awready_o(),
+            wready: $top.s_axil_wready_o(),
+            bvalid: $top.s_axil_bvalid_o(),
+            bresp: $top.s_axil_bresp_o(),
+            arready: $top.s_axil_arready_o(),
+            rvalid: $top.s_axil_rvalid_o(),
+            rresp: $top.s_axil_rresp_o(),
+            rdata: $top.s_axil_rdata_o(),
+        }
+    };
 }

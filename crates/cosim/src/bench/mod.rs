@@ -12,6 +12,7 @@
 //! ```
 
 mod bits;
+#[macro_use]
 mod lite;
 mod ports;
 mod random;

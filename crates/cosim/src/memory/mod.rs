@@ -12,6 +12,8 @@
 mod read;
 mod write;
 
+use diffuser_device::BusError;
+
 use crate::bench::Random;
 
 /// Bytes of a beat.
@@ -229,6 +231,38 @@ impl Ddr {
     /// The same, for the host to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.store.bytes
+    }
+
+    /// Where `bytes` from `address` on lie in [`Self::bytes`].
+    fn place(&self, address: u64, bytes: usize) -> Result<std::ops::Range<usize>, BusError> {
+        let memory = self.addresses();
+        if address < memory.start || address + bytes as u64 > memory.end {
+            return Err(BusError { address });
+        }
+        let first = (address - memory.start) as usize;
+        Ok(first..first + bytes)
+    }
+
+    /// What the host reads: fills `bytes` from `address` on.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), BusError> {
+        let place = self.place(address, bytes.len())?;
+        bytes.copy_from_slice(&self.store.bytes[place]);
+        Ok(())
+    }
+
+    /// What the host writes, from `address` on.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no memory.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), BusError> {
+        let place = self.place(address, bytes.len())?;
+        self.store.bytes[place].copy_from_slice(bytes);
+        Ok(())
     }
 
     /// Reads of `first` to `last` answer SLVERR.

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match outputs::all(&root) {
         Ok(files) => {
             for (path, text) in files {
-                if let Err(e) = std::fs::write(root.join(path), text) {
+                if let Err(e) = std::fs::write(root.join(&path), text) {
                     eprintln!("error: cannot write {path}: {e}");
                     return ExitCode::FAILURE;
                 }

@@ -1,15 +1,14 @@
-//! The tables of `docs/isa.md`, between `<!-- table: NAME -->` and `<!-- end of table -->`.
+//! The tables of `docs/isa.md` and of the peripherals' pages, between `<!-- table: NAME -->` and `<!-- end of table -->`.
 
 use std::fmt::Write;
 
-use super::source::{Field, Isa};
+use super::source::{Field, Isa, Peripheral, Register};
 
 const OPEN: &str = "<!-- table: ";
 const CLOSE: &str = "<!-- end of table -->";
 
 /// The page with its tables made anew. Every table has its place once, and every place a table.
-pub fn splice(page: &str, isa: &Isa) -> Result<String, String> {
-    let mut tables = tables(isa);
+pub fn splice(page: &str, mut tables: Vec<(String, String)>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = page;
     while let Some(at) = rest.find(OPEN) {
@@ -40,7 +39,13 @@ pub fn splice(page: &str, isa: &Isa) -> Result<String, String> {
     }
 }
 
-fn tables(isa: &Isa) -> Vec<(String, String)> {
+/// Those of a peripheral's page.
+pub fn peripheral(p: &Peripheral) -> Vec<(String, String)> {
+    vec![("registers".to_owned(), registers(&p.registers))]
+}
+
+/// Those of `docs/isa.md`.
+pub fn tables(isa: &Isa) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut units = String::from("| bit of `waits` | unit | |\n| --- | --- | --- |\n");
     for (i, u) in isa.units.iter().enumerate() {
@@ -78,7 +83,7 @@ fn tables(isa: &Isa) -> Vec<(String, String)> {
         let table = format!("{}\n\n{}", e.doc, fields("entry", &e.fields));
         out.push((format!("entry {}", e.name), table));
     }
-    out.push(("registers".to_owned(), registers(isa)));
+    out.push(("registers".to_owned(), registers(&isa.registers)));
     let mut errors = String::from("| code | error | |\n| --- | --- | --- |\n");
     for e in &isa.errors {
         let _ = writeln!(errors, "| {} | `{}` | {} |", e.code, e.name, e.doc);
@@ -127,11 +132,11 @@ fn fields(word: &str, fields: &[Field]) -> String {
     out
 }
 
-fn registers(isa: &Isa) -> String {
+fn registers(registers: &[Register]) -> String {
     let mut out = String::from(
         "| offset | register | bits | access | reset | |\n| --- | --- | --- | --- | --- | --- |\n",
     );
-    for r in &isa.registers {
+    for r in registers {
         let reset = match (r.configured, r.access.as_str()) {
             (true, _) => "built".to_owned(),
             (_, "wo") => "—".to_owned(),

@@ -1,16 +1,18 @@
-//! `crates/isa/src/generated.rs`: invocations of the macros in `bits.rs`, and constants of registers.
+//! `crates/isa/src/generated.rs` and its modules: invocations of the macros in `bits.rs`, and constants of registers.
 
 use std::fmt::Write;
 
 use super::camel;
-use super::source::{Block, Field, Isa};
+use super::source::{Block, Field, Isa, Peripheral, Register};
 
-/// The file.
+const MADE: &str =
+    "// Made of hw/isa.toml by `cargo run -p diffuser-isa --example generate`; do not edit.\n";
+
+/// The file, but for peripherals.
 pub fn render(isa: &Isa) -> String {
-    let mut out = String::from(
-        "// Made of hw/isa.toml by `cargo run -p diffuser-isa --example generate`; do not edit.\n\
-         //! What `hw/isa.toml` says, as Rust.\n\n\
-         use crate::bits::{Field, Record, numbered, operations, parameters, record};\n\n",
+    let mut out = format!(
+        "{MADE}//! What `hw/isa.toml` says, as Rust.\n\n\
+         use crate::bits::{{Field, Record, numbered, operations, parameters, record}};\n\n",
     );
     let words = isa.descriptor.words;
     line(
@@ -100,7 +102,25 @@ pub fn render(isa: &Isa) -> String {
     for entry in &isa.entries {
         parameters(&mut out, entry, "", "Entry of a parameter block");
     }
-    registers(&mut out, isa);
+    line(
+        &mut out,
+        "/// Registers: byte offsets, values at reset, fields as lowest bit and width.\npub mod register {",
+    );
+    registers(&mut out, "    ", &isa.registers);
+    line(&mut out, "}");
+    for p in &isa.peripherals {
+        line(&mut out, &format!("\npub mod {};", p.name));
+    }
+    out
+}
+
+/// The file of a peripheral.
+pub fn peripheral(p: &Peripheral) -> String {
+    let mut out = format!(
+        "{MADE}//! {} Registers as in [`super::register`].\n\n",
+        p.doc
+    );
+    registers(&mut out, "", &p.registers);
     out
 }
 
@@ -159,33 +179,30 @@ fn parameters(out: &mut String, block: &Block, suffix: &str, what: &str) {
     line(out, "    }\n}\n");
 }
 
-fn registers(out: &mut String, isa: &Isa) {
-    line(
-        out,
-        "/// Registers: byte offsets, values at reset, fields as lowest bit and width.",
-    );
-    line(out, "pub mod register {");
+fn registers(out: &mut String, indent: &str, registers: &[Register]) {
     let mut text = String::new();
-    for r in &isa.registers {
+    for r in registers {
         let (name, doc, offset) = (&r.name, &r.doc, r.offset);
         let _ = writeln!(
             text,
-            "    /// {doc}\n    pub const {name}: u32 = {offset:#05x};"
+            "{indent}/// {doc}\n{indent}pub const {name}: u32 = {offset:#05x};"
         );
         if r.reset != 0 {
-            let _ = writeln!(text, "    /// `{name}` at reset.");
-            let _ = writeln!(text, "    pub const {name}_RESET: u32 = {:#010x};", r.reset);
+            let _ = writeln!(
+                text,
+                "{indent}/// `{name}` at reset.\n{indent}pub const {name}_RESET: u32 = {:#010x};",
+                r.reset
+            );
         }
         for f in &r.fields {
             let field = f.name.to_uppercase();
-            let _ = writeln!(text, "    /// `{name}.{}`: {}", f.name, f.doc);
+            let _ = writeln!(text, "{indent}/// `{name}.{}`: {}", f.name, f.doc);
             let _ = writeln!(
                 text,
-                "    pub const {name}_{field}: (u32, u32) = ({}, {});",
+                "{indent}pub const {name}_{field}: (u32, u32) = ({}, {});",
                 f.lsb, f.width
             );
         }
     }
     out.push_str(&text);
-    line(out, "}");
 }

@@ -25,6 +25,18 @@ pub struct Isa {
     pub registers: Vec<Register>,
     #[serde(rename = "error")]
     pub errors: Vec<ErrorCode>,
+    #[serde(default, rename = "peripheral")]
+    pub peripherals: Vec<Peripheral>,
+}
+
+/// A unit with a register block of its own; its page is `docs/NAME.md`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peripheral {
+    pub name: String,
+    pub doc: String,
+    #[serde(rename = "register")]
+    pub registers: Vec<Register>,
 }
 
 #[derive(Deserialize)]
@@ -175,9 +187,8 @@ impl Isa {
         unique("opcode", self.ops.iter().map(|o| o.opcode))?;
         unique("head", self.heads.iter().map(|h| &h.name))?;
         unique("entry", self.entries.iter().map(|e| &e.name))?;
-        unique("register", self.registers.iter().map(|r| &r.name))?;
-        let offsets = self.registers.iter().map(|r| format!("{:#05x}", r.offset));
-        unique("register offset", offsets)?;
+        unique("peripheral", self.peripherals.iter().map(|p| &p.name))?;
+        check_registers("", &self.registers)?;
         unique("error", self.errors.iter().map(|e| &e.name))?;
         unique("error code", self.errors.iter().map(|e| e.code))?;
         let lower = [
@@ -240,39 +251,53 @@ impl Isa {
                 check_fields(&format!("{kind} {}", b.name), &b.fields, b.entries, 64)?;
             }
         }
-        self.registers
-            .iter()
-            .try_for_each(|r| self.check_register(r))
-    }
-
-    fn check_register(&self, r: &Register) -> Result<(), String> {
-        let place = format!("register {}", r.name);
-        check_name(&place, &r.name, true)?;
-        if !r.offset.is_multiple_of(4) || r.offset >= 1 << 12 {
+        if let Some(r) = self.registers.iter().find(|r| r.name == "VERSION")
+            && r.reset != self.version
+        {
             return Err(format!(
-                "{place}: offset {:#x} is not a multiple of 4 under 0x1000",
-                r.offset
-            ));
-        }
-        if !["ro", "rw", "wo", "w1c"].contains(&r.access.as_str()) {
-            return Err(format!(
-                "{place}: access {} is none of ro, rw, wo, w1c",
-                r.access
-            ));
-        }
-        if r.name == "VERSION" && r.reset != self.version {
-            return Err(format!(
-                "{place}: reset is {}, the file's version {}",
+                "register VERSION: reset is {}, the file's version {}",
                 r.reset, self.version
             ));
         }
-        unique(&format!("{place}: field"), r.fields.iter().map(|f| &f.name))?;
-        let bits = r
-            .fields
-            .iter()
-            .map(|f| (f.name.as_str(), 0, f.lsb, f.width));
-        check_bits(&place, bits, 1, 32)
+        self.peripherals.iter().try_for_each(|p| {
+            check_name("peripheral", &p.name, false)?;
+            check_registers(&format!("{}: ", p.name), &p.registers)
+        })
     }
+}
+
+/// One block of registers; `block` is written before their names.
+fn check_registers(block: &str, registers: &[Register]) -> Result<(), String> {
+    unique(
+        &format!("{block}register"),
+        registers.iter().map(|r| &r.name),
+    )?;
+    let offsets = registers.iter().map(|r| format!("{:#05x}", r.offset));
+    unique(&format!("{block}register offset"), offsets)?;
+    registers.iter().try_for_each(|r| check_register(block, r))
+}
+
+fn check_register(block: &str, r: &Register) -> Result<(), String> {
+    let place = format!("{block}register {}", r.name);
+    check_name(&place, &r.name, true)?;
+    if !r.offset.is_multiple_of(4) || r.offset >= 1 << 12 {
+        return Err(format!(
+            "{place}: offset {:#x} is not a multiple of 4 under 0x1000",
+            r.offset
+        ));
+    }
+    if !["ro", "rw", "wo", "w1c"].contains(&r.access.as_str()) {
+        return Err(format!(
+            "{place}: access {} is none of ro, rw, wo, w1c",
+            r.access
+        ));
+    }
+    unique(&format!("{place}: field"), r.fields.iter().map(|f| &f.name))?;
+    let bits = r
+        .fields
+        .iter()
+        .map(|f| (f.name.as_str(), 0, f.lsb, f.width));
+    check_bits(&place, bits, 1, 32)
 }
 
 fn check_fields(place: &str, fields: &[Field], words: usize, bits: u32) -> Result<(), String> {

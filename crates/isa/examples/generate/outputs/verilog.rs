@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::camel;
-use super::source::{ERROR_WIDTH, Field, Isa, OPCODE_WIDTH, SEQUENCER, SPACE_WIDTH, UNIT_WIDTH};
+use super::source::{
+    ERROR_WIDTH, Field, Isa, OPCODE_WIDTH, Register, SEQUENCER, SPACE_WIDTH, UNIT_WIDTH,
+};
 
 /// The file.
 pub fn render(isa: &Isa) -> String {
@@ -89,37 +91,57 @@ pub fn render(isa: &Isa) -> String {
         );
     }
 
-    out.push_str("  // Registers: byte offsets, values at reset, fields.\n");
-    for r in &isa.registers {
-        let name = camel(&r.name);
+    out.push_str(
+        "  // Registers: byte offsets, values at reset, bits that can be written, fields.\n",
+    );
+    registers(&mut out, "Reg", &isa.registers);
+    for p in &isa.peripherals {
+        let _ = writeln!(out, "\n  // {} Registers alike.", p.doc);
+        registers(&mut out, &camel(&p.name), &p.registers);
+    }
+    out.push_str("\nendpackage\n");
+    out
+}
+
+/// `width` bits from `lsb` on.
+fn mask(lsb: u32, width: u32) -> u32 {
+    (u32::MAX >> (32 - width)) << lsb
+}
+
+/// Constants of a block of registers; `Mask` are the bits that hold what is written.
+fn registers(out: &mut String, prefix: &str, registers: &[Register]) {
+    for r in registers {
+        let name = format!("{prefix}{}", camel(&r.name));
         let _ = writeln!(
             out,
-            "  localparam logic [11:0] Reg{name}Offset = 12'h{:03x};",
+            "  localparam logic [11:0] {name}Offset = 12'h{:03x};",
             r.offset
         );
         if !r.configured && r.access != "wo" {
             let _ = writeln!(
                 out,
-                "  localparam logic [31:0] Reg{name}Reset = 32'h{:08x};",
+                "  localparam logic [31:0] {name}Reset = 32'h{:08x};",
                 r.reset
+            );
+        }
+        if r.access == "rw" {
+            let mask = r.fields.iter().map(|f| mask(f.lsb, f.width));
+            let mask = mask.reduce(|all, m| all | m).unwrap_or(u32::MAX);
+            let _ = writeln!(
+                out,
+                "  localparam logic [31:0] {name}Mask = 32'h{mask:08x};"
             );
         }
         for f in &r.fields {
             let field = camel(&f.name);
-            let _ = writeln!(
-                out,
-                "  localparam int unsigned Reg{name}{field}Lsb = {};",
-                f.lsb
-            );
-            let _ = writeln!(
-                out,
-                "  localparam int unsigned Reg{name}{field}Width = {};",
-                f.width
-            );
+            for (what, value) in [("Lsb", f.lsb), ("Width", f.width)] {
+                let _ = writeln!(
+                    out,
+                    "  localparam int unsigned {name}{field}{what} = {value};"
+                );
+            }
         }
     }
-    out.push_str("\nendpackage\n");
-    out
 }
 
 fn enumeration(out: &mut String, name: &str, width: u32, items: &[(&str, u32)]) {

@@ -1,0 +1,1 @@
+--top-module display_unit -GWords=512 -GLines=8 -DDIFFUSER_RAMB36E2 -DDIFFUSER_FDRE

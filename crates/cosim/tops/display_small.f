@@ -1,0 +1,1 @@
+--top-module display_unit -GWords=32 -GLines=8

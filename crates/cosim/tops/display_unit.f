@@ -1,0 +1,1 @@
+// the buffer that is built: rows of up to 1024 pixels
