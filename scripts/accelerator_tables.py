@@ -397,7 +397,8 @@ def comparison_table(runs: dict) -> str:
 
 BLOCKS = ["control", "dma_unit", "norm_unit", "prep_unit", "array_unit", "sample_unit", "memory_system"]
 BESIDE = ["display_unit"]  # not in diffuser_core
-RULES = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "most_readers": "readers", "nets_over": "nets over 64"}
+RULES = {"levels": "levels", "ends_over": "paths over 6", "longest_carry": "carry", "register_readers": "readers of a register",
+         "logic_readers": "of a net of logic", "logic_over": "of these over 64"}
 
 
 def resource_row(name: str, block: dict) -> str:

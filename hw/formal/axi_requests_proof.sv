@@ -113,7 +113,7 @@ module axi_requests_proof
 `endif
 
       // ---- what makes it inductive
-      assert (jobs_q == held + active);
+      assert (jobs_q == held + active && u_requests.active_now_q == u_requests.active_q);
       assert (held <= 4'(Depth) && u_requests.u_jobs.full_q == (held == 4'(Depth)) && u_requests.u_jobs.some_q == (held != '0));
       assert (u_requests.u_jobs.gen_chunk[0].tail_q == Index'(u_requests.u_jobs.gen_chunk[0].head_q + Index'(held)));
       assert (u_requests.port_q == port_q);

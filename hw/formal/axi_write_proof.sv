@@ -104,7 +104,7 @@ module axi_write_proof
   // of the port's own: places in its queues, bursts that have left the first of them and are not written
   localparam logic [3:0] Places = 4'(Outstanding);
   localparam int unsigned Index = $clog2(Outstanding);
-  localparam logic [1:0] StateEmpty = 2'd1, StateCut = 2'd2, StateAnnounce = 2'd3;
+  localparam logic [1:0] StateIdle = 2'd0, StateEmpty = 2'd1, StateCut = 2'd2, StateAnnounce = 2'd3;
   logic [3:0] lengths_held, answers_held, loaded;
   logic [9:0] newest_length, followed_length;
   logic newest_answer;
@@ -156,6 +156,7 @@ module axi_write_proof
       if (!u_port.some_q && !wvalid) assert (beat_q == '0);
 
       // the store
+      assert (u_port.idle_q == (u_port.state_q == StateIdle));
       assert (null_q == (u_port.state_q == StateEmpty) && failed_q == u_port.failed_q);
       if (null_q) assert (u_port.null_code_q == ErrorField);
       if (left_q != '0) assert (10'(address_q) + 10'(left_q) <= 10'h1c0);

@@ -98,7 +98,7 @@ def naked(netlist):
                 lines.append(f"a block RAM with two clocks, made for one: {name}")
         for port, bits in connections.items():
             combinational = cells._combinational(netlist, name) and cells._reads(kind, port)
-            if combinational or port in cells.CLOCKS or cells.is_output(kind, port):
+            if combinational or cells.is_clock(kind, port) or cells.is_output(kind, port):
                 continue
             clock = clock_of(netlist, name, port)
             for bit in bits:

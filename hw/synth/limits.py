@@ -16,8 +16,9 @@ NUMBERS = {
     "levels": "levels of logic",
     "ends_over": "ends of paths deeper than the aim",
     "longest_carry": "bits of the longest carry chain",
-    "most_readers": "readers of the net with most",
-    "nets_over": "nets with more readers than the aim",
+    "registers_over": "registers with more readers than the aim",
+    "logic_readers": "readers of the net of logic with most",
+    "logic_over": "nets of logic with more readers than that",
     "dsps_short": "DSPs with a register unused",
     "block_rams_short": "block RAMs whose output register is unused",
 }

@@ -11,7 +11,7 @@ paths are measured in levels: a LUT or a read of distributed RAM is one, a chain
 import collections
 import re
 
-# What the RTL aims at: levels between two registers, bits of a carry chain, readers of a net, bits of a register with a reset.
+# What the RTL aims at: levels between two registers, bits of a carry chain, readers of a register, bits of a register with a reset.
 MAX_LEVELS = 6
 MAX_CARRY = 32
 MAX_READERS = 64
@@ -38,6 +38,11 @@ OUTPUTS = {
     "PATTERNDETECT", "PATTERNBDETECT", "OVERFLOW", "UNDERFLOW", "XOROUT", "SPO", "DPO",
     "DOA", "DOB", "DOC", "DOD", "DOE", "DOF", "DOG", "DOH",
 }
+
+
+def is_clock(kind, port):
+    """C is the clock of a flip-flop and an operand of a DSP."""
+    return port in CLOCKS and (kind, port) != ("DSP48E2", "C")
 
 
 def is_distributed(kind):
@@ -278,18 +283,22 @@ def dsps_short_of_registers(netlist):
 
 
 def fan_out(netlist):
-    """Readers and name of every net that a cell drives; clocks, enables, resets and write strobes are not read."""
-    result = []
+    """Readers and name of every net that a cell drives: of registers (flip-flops, DSPs, block RAMs, shift registers), and of logic.
+
+    Clocks, enables, resets and write strobes are not read.
+    """
+    registers, logic = [], []
     for bit, readers in netlist.readers.items():
         if bit in netlist.driver:
-            data = sum(1 for _, port, _ in readers if port not in CLOCKS and port not in CONTROLS)
-            result.append((data, netlist.names.get(bit, "?")))
-    return sorted(result, reverse=True)
+            data = sum(1 for cell, port, _ in readers if not is_clock(netlist.kind(cell), port) and port not in CONTROLS)
+            nets = logic if _combinational(netlist, netlist.driver[bit][0]) else registers
+            nets.append((data, netlist.names.get(bit, "?")))
+    return sorted(registers, reverse=True), sorted(logic, reverse=True)
 
 
 def clocks(netlist):
     """Nets at clock pins."""
-    return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if port in CLOCKS
+    return {bit for cell in netlist.cells.values() for port, bits in cell["connections"].items() if is_clock(cell["type"], port)
             for bit in bits if not isinstance(bit, str)}
 
 
@@ -329,7 +338,7 @@ def analyse(module):
     unregistered = unregistered_dsps(netlist)
     ends = path_ends(netlist, depth)
     paths = deepest(netlist, ends, before)
-    nets = fan_out(netlist)
+    registers, logic = fan_out(netlist)
     return {
         "resources": resources(netlist),
         "levels": paths[0]["levels"] if paths else 0,
@@ -337,9 +346,14 @@ def analyse(module):
         "ends": len(ends),
         "ends_over": sum(1 for end in ends if end[0] > MAX_LEVELS),
         "longest_carry": max(chain.values(), default=0),
-        "fan_out": [{"readers": n, "net": name} for n, name in nets[:3]],
-        "most_readers": nets[0][0] if nets else 0,
-        "nets_over": sum(1 for n, _ in nets if n > MAX_READERS),
+        "fan_out": {
+            "registers": [{"readers": n, "net": name} for n, name in registers[:3]],
+            "logic": [{"readers": n, "net": name} for n, name in logic[:3]],
+        },
+        "register_readers": registers[0][0] if registers else 0,
+        "registers_over": sum(1 for n, _ in registers if n > MAX_READERS),
+        "logic_readers": logic[0][0] if logic else 0,
+        "logic_over": sum(1 for n, _ in logic if n > MAX_READERS),
         "dsps_short": len(dsps_short_of_registers(netlist)),
         "block_rams_short": len(unregistered_block_rams(netlist)),
         "wide_resets": wide_resets(netlist),

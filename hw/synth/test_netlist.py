@@ -150,6 +150,10 @@ class Crossings(unittest.TestCase):
         cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9]), "x": cell("LUT1", I0=[9], O=[7]), "b": cell("FDRE", Q=[2], D=[1], C=[7])}
         self.assertEqual(self.naked(cells), ["a clock that is no port: n7"])
 
+    def test_the_operand_c_of_a_dsp_is_no_clock(self):
+        cells = {"a": cell("FDRE", Q=[7], D=["0"], C=[9]), "d": cell("DSP48E2", {"PREG": "1"}, C=[7], CLK=[9], P=[3])}
+        self.assertEqual(netlist.clocks(netlist.Netlist(module(cells))), {9})
+
 
 class Registers(unittest.TestCase):
     def test_block_ram_without_its_output_register(self):
@@ -172,12 +176,20 @@ class Registers(unittest.TestCase):
         self.assertEqual(short(**{**every, "MREG": "0"}), 1)
 
     def test_readers(self):
-        cells = {"a": cell("FDRE", Q=[1], D=["0"], C=[9])}
-        for i in range(70):
-            cells[f"x{i}"] = cell("LUT1", I0=[1], O=[10 + i])
-            cells[f"e{i}"] = cell("FDRE", Q=[100 + i], D=[10 + i], C=[9], CE=[1])
-        result = netlist.analyse(module(cells))
-        self.assertEqual((result["most_readers"], result["nets_over"]), (70, 1))
+        def readers(driver):
+            cells = {"a": driver}
+            for i in range(70):
+                cells[f"x{i}"] = cell("LUT1", I0=[1], O=[10 + i])
+                cells[f"e{i}"] = cell("FDRE", Q=[100 + i], D=[10 + i], C=[9], CE=[1])
+            result = netlist.analyse(module(cells))
+            return [result[name] for name in ("register_readers", "registers_over", "logic_readers", "logic_over")]
+
+        # enables are not counted; each of the LUTs has a reader
+        self.assertEqual(readers(cell("FDRE", Q=[1], D=["0"], C=[9])), [70, 1, 1, 0])
+        self.assertEqual(readers(cell("DSP48E2", P=[1])), [70, 1, 1, 0])
+        self.assertEqual(readers(cell("RAMB36E2", DOUTADOUT=[1])), [70, 1, 1, 0])
+        # nobody reads what the LUTs go to
+        self.assertEqual(readers(cell("LUT1", I0=[2], O=[1])), [0, 0, 70, 1])
 
     def test_wide_reset(self):
         cells = {"x": cell("LUT2", I0=[1], I1=[2], O=[3])}

@@ -127,10 +127,13 @@ macro_rules! look {
     ($top:ty, $pixels:expr, $inputs:expr, $banks:expr) => {
         impl Look for $top {
             fn look(&self, memory: Memory, word: usize) -> Vec<u8> {
-                let part = |path: String, word: usize| -> Vec<u8> {
+                let array = |path: &str| {
                     let path = format!("u_memories.{path}");
                     let index = <$top>::MEMORIES.iter().position(|m| m.0 == path);
-                    let index = index.unwrap_or_else(|| panic!("no array {path}"));
+                    index.unwrap_or_else(|| panic!("no array {path}"))
+                };
+                let part = |path: String, word: usize| -> Vec<u8> {
+                    let index = array(&path);
                     let mut bytes: Vec<u8> = self
                         .peek(index, word)
                         .into_iter()
@@ -150,10 +153,16 @@ macro_rules! look {
                     }
                     Memory::Weight => part("u_weight.u_mem.mem_q".into(), word),
                     Memory::Param => part("u_param.u_mem.mem_q".into(), word),
-                    Memory::Affine => part(
-                        format!("u_affine.gen_bank[{}].mem", word % $inputs),
-                        word / $inputs,
-                    ),
+                    Memory::Affine => {
+                        // two halves of 28 bits
+                        let half = |h| {
+                            let bank = word % $inputs;
+                            let index =
+                                array(&format!("u_affine.gen_bank[{bank}].gen_half[{h}].mem"));
+                            u64::from(self.peek(index, word / $inputs)[0])
+                        };
+                        (half(0) | half(1) << 28).to_le_bytes()[..7].to_vec()
+                    }
                     Memory::Sums => part("u_sums.u_mem.mem_q".into(), word),
                     Memory::State => part("u_state.u_mem.mem_q".into(), word),
                 }

@@ -341,13 +341,13 @@ fn a_write_past_the_end_is_dropped() {
         access(&mut top, client, client.depth - 1 - client.unit as usize);
         let after = contents(&top);
         let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-        let banks = if client.name.starts_with("operand") {
-            4
-        } else {
-            1
+        let arrays = match client.name.split(' ').next() {
+            Some("operand") => 4, // banks
+            Some("affine") => 2,  // halves of an entry
+            _ => 1,
         };
         assert_eq!(
-            changed, banks,
+            changed, arrays,
             "{}: words that one inside changes",
             client.name
         );

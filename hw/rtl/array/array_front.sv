@@ -69,7 +69,7 @@ module array_front
   end
 
   // When the data are there, the route stands in a register for each few bytes of a lane: one would have too many readers.
-  localparam int unsigned Parts = I > 4 ? I / 4 : 1;
+  localparam int unsigned Parts = I / 2;
   issue_t [OperandLatency:0] issue_q;
   route_t [OperandLatency-2:0][P-1:0] route_q;
   route_t [P-1:0][Parts-1:0] arrived;

@@ -79,7 +79,7 @@ module attention_ctrl
   attention_head_t head_q;
   // verilator lint_on UNUSEDSIGNAL
   logic asked_q, start_q, start, given_up_q, busy;
-  logic [3:0] start_many_q;  // start_q for the addresses: one for all would have too many readers
+  logic [7:0] start_many_q;  // start_q for addresses and counters: one for all would have too many readers
   logic [6:0] flush_q;  // cycles until nothing is under way
 
   logic [AddrWidth-1:0] rows_q;  // groups of a head
@@ -98,7 +98,7 @@ module attention_ctrl
   assign error_code_o = ErrorField;
   assign start = state_q == Head && !refused_q && param_rvalid_i && rst_ni;
   copies #(
-    .Copies(4)
+    .Copies(8)
   ) u_start (
     .clk_i,
     .d_i(start),
@@ -158,9 +158,18 @@ module attention_ctrl
     last_value_tile_q <= (desc_q.head_blocks - 8'd1) >> SubShift;
   end
 
-  logic clear, flushing_q;  // state Flush, a cycle late
-  always_ff @(posedge clk_i) flushing_q <= rst_ni && state_q == Flush;
+  logic clear, flushing, flushing_q;  // state Flush, a cycle late
+  logic [7:0] drain_clear_q;  // `clear` for the drain's widest queue
+  assign flushing = rst_ni && state_q == Flush;
+  always_ff @(posedge clk_i) flushing_q <= flushing;
   assign clear = start_q || flushing_q;
+  copies #(
+    .Copies(8)
+  ) u_drain_clear (
+    .clk_i,
+    .d_i(start || flushing),
+    .q_o(drain_clear_q)
+  );
 
   // ---------------------------------------------------------------- the array's work
 
@@ -188,7 +197,8 @@ module attention_ctrl
   logic [7:0] qk_heads_left_q, ev_heads_left_q;
   logic [AddrWidth-1:0] qk_groups_left_q, ev_groups_left_q;
   logic qk_left_q, ev_set_q;
-  logic qk_head_end_q, ev_head_end_q, qk_head_last_q, ev_head_last_q, qk_all, ev_all;
+  logic qk_head_end, qk_head_end_q, qk_head_end_query_q;  // the same twice, since one would have too many readers
+  logic ev_head_end_q, qk_head_last_q, ev_head_last_q, qk_all, ev_all;
   assign qk_all = qk_head_end_q && qk_head_last_q;
   assign ev_all = ev_head_end_q && ev_head_last_q;
 
@@ -227,15 +237,15 @@ module attention_ctrl
 
   // logits: addresses
   always_ff @(posedge clk_i) begin
-    if (start_q) begin
+    if (start_many_q[2]) begin
       query_q <= desc_q.query;
       query_group_q <= desc_q.query;
     end else if (qk_step) begin
       query_q <= block_last_q ? query_group_q : query_q + rows_q;
       if (qk_end) begin
         // the last row of the last group's last block is the last of the head; and so are the words of K
-        query_q <= qk_head_end_q ? query_q + 1'b1 : query_group_q + 1'b1;
-        query_group_q <= qk_head_end_q ? query_q + 1'b1 : query_group_q + 1'b1;
+        query_q <= qk_head_end_query_q ? query_q + 1'b1 : query_group_q + 1'b1;
+        query_group_q <= qk_head_end_query_q ? query_q + 1'b1 : query_group_q + 1'b1;
       end
     end
     if (start_many_q[0]) begin
@@ -247,14 +257,26 @@ module attention_ctrl
     end
   end
 
+  always_comb begin
+    qk_head_end = qk_head_end_q;
+    if (start_q) qk_head_end = one_group_q;
+    else if (qk_end) qk_head_end = qk_head_end_q ? one_group_q : qk_groups_left_q == AddrWidth'(1);
+  end
+  copies #(
+    .Copies(2)
+  ) u_qk_head_end (
+    .clk_i,
+    .d_i(qk_head_end),
+    .q_o({qk_head_end_q, qk_head_end_query_q})
+  );
+
   // logits: counters
   always_ff @(posedge clk_i) begin
-    if (start_q) begin
+    if (start_many_q[3]) begin
       qk_left_q <= 1'b1;
       qk_heads_left_q <= last_head_q;
       qk_head_last_q <= one_head_q;
       qk_groups_left_q <= last_group_q;
-      qk_head_end_q <= one_group_q;
       key_tiles_left_q <= last_tile_q;
       key_tile_last_q <= one_tile_q;
       blocks_left_q <= last_dblock_q;
@@ -271,7 +293,6 @@ module attention_ctrl
       if (qk_end) begin
         qk_left_q <= !qk_all;
         qk_groups_left_q <= qk_head_end_q ? last_group_q : qk_groups_left_q - 1'b1;
-        qk_head_end_q <= qk_head_end_q ? one_group_q : qk_groups_left_q == AddrWidth'(1);
         if (qk_head_end_q) begin
           qk_heads_left_q <= qk_heads_left_q - 1'b1;
           qk_head_last_q <= qk_heads_left_q == 8'd1;
@@ -289,7 +310,7 @@ module attention_ctrl
       value_q <= ev_end && !ev_head_end_q ? value_head_q : value_q + 1'b1;
       if (ev_end && ev_head_end_q) value_head_q <= value_q + 1'b1;
     end
-    if (start_q) begin
+    if (start_many_q[4]) begin
       ev_set_q <= 1'b0;
       ev_heads_left_q <= last_head_q;
       ev_head_last_q <= one_head_q;
@@ -455,8 +476,9 @@ module attention_ctrl
   ) u_drain (
     .clk_i,
     .rst_ni,
-    .start_i(start_many_q[3:2]),
+    .start_i(start_many_q[7:5]),
     .stop_i(flushing_q),
+    .clear_i(drain_clear_q),
     .last_head_i(last_head_q),
     .last_group_i(last_group_q),
     .last_block_i(last_dblock_q),

@@ -15,8 +15,9 @@ module attention_drain
   input logic rst_ni,
 
   // begin; everything below stays as it is until the last group is written. With stop_i only what has begun is written.
-  input logic [          1:0] start_i,  // the same twice, since one would have too many readers
+  input logic [          2:0] start_i,  // the same for parts, since one would have too many readers
   input logic                 stop_i,
+  input logic [          7:0] clear_i,  // either of them: forget all tiles
   input logic [          7:0] last_head_i,
   input logic [AddrWidth-1:0] last_group_i,  // of queries
   input logic [          7:0] last_block_i,  // of I channels of a head
@@ -92,7 +93,7 @@ module attention_drain
     one_block_q <= last_block_i == '0;
     one_group_q <= last_group_i == '0;
     two_groups_q <= last_group_i == AddrWidth'(1);
-    if (start_i[0]) begin
+    if (start_i[1]) begin
       blocks_left_q <= last_block_i;
       block_end_q <= last_block_i == '0;
       groups_left_q <= last_group_i;
@@ -122,7 +123,7 @@ module attention_drain
         end
       end
     end
-    if (start_i[1]) begin
+    if (start_i[2]) begin
       addr_q <= dest_i;
       addr_group_q <= dest_i;
     end else if (group_o) begin
@@ -167,11 +168,12 @@ module attention_drain
   logic [$clog2(Tiles+1)-1:0] unused_tiles;
   fifo #(
     .Width(P * O * 32),
-    .Depth(Tiles)
+    .Depth(Tiles),
+    .Clears(8)
   ) u_sums (
     .clk_i,
     .rst_ni,
-    .clear_i(start_i[0] || stop_i),
+    .clear_i,
     .in_valid_i(we_i),
     .in_ready_o(sums_fit),
     .in_data_i(sum_i),
@@ -183,7 +185,17 @@ module attention_drain
 
   logic [I-1:0][31:0] x1_q;
   logic [16:0] mantissa1_q;
-  logic [4:0] top1_q;
+  // for 4 lanes each: one would have too many readers
+  localparam int unsigned Tops = I > 4 ? I / 4 : 1;
+  logic [Tops-1:0][4:0] top1_q;
+  copies #(
+    .Width(5),
+    .Copies(Tops)
+  ) u_top1 (
+    .clk_i,
+    .d_i(top_i),
+    .q_o(top1_q)
+  );
   logic [I-1:0][7:0] operand;
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < I; i++) begin
@@ -194,7 +206,6 @@ module attention_drain
       end
     end
     mantissa1_q <= mantissa_i;
-    top1_q <= top_i;
   end
   for (genvar i = 0; i < I; i++) begin : gen_lane
     attention_lane u_lane (
@@ -202,7 +213,7 @@ module attention_drain
       .gain_i,
       .x_i(x1_q[i]),
       .mantissa_i(mantissa1_q),
-      .top_i(top1_q),
+      .top_i(top1_q[i*Tops/I]),
       .operand_o(operand[i])
     );
   end

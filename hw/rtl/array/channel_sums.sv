@@ -103,6 +103,7 @@ module channel_sums
     Add
   } state_e;
   state_e state_q;
+  logic busy_q;  // state_q != Idle
   logic add_q;
   logic [O-1:0][EntryBits-1:0] entry_q;  // of the lanes
 
@@ -114,7 +115,7 @@ module channel_sums
   logic may_ask, asked, arrived, write, written;
   logic ask_blocked_q, write_blocked_q;  // told to stop, and nothing waits for its grant
 
-  assign busy_o = state_q != Idle;
+  assign busy_o = busy_q;
   assign may_ask = state_q == Add && some_left_q && some_room_q && !ask_blocked_q;
   assign sums_req_o = may_ask && add_q;
   assign sums_addr_o = ask_entry_q;
@@ -122,8 +123,8 @@ module channel_sums
   assign arrived = add_q ? sums_rvalid_i : asked;
 
   logic [2:0] stage_q;  // there is an entry in each of the steps
-  // the lane whose entry comes next, for 8 bits of it each
-  localparam int unsigned Part = 8;
+  // the lane whose entry comes next, for 4 bits of it each
+  localparam int unsigned Part = 4;
   localparam int unsigned Parts = (EntryBits + Part - 1) / Part;
   logic [LaneWidth-1:0] lane_q, lane;
   logic [Parts-1:0][LaneWidth-1:0] lane_part_q;
@@ -234,7 +235,11 @@ module channel_sums
       end
       default: state_q <= Idle;
     endcase
-    if (!rst_ni) state_q <= Idle;
+    busy_q <= state_q == Idle ? announce_i : !(state_q == Add && written && write_lane_q == LaneWidth'(O - 1));
+    if (!rst_ni) begin
+      state_q <= Idle;
+      busy_q  <= 1'b0;
+    end
   end
 
   logic unused;

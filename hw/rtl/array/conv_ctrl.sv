@@ -107,7 +107,10 @@ module conv_ctrl
 
   // longer than setup takes, and than a product takes to its accumulators
   localparam int unsigned StopCycles = 63;
-  logic stop_q, stopping, stages_stop_q, quiet, clear_q, stage_rst_n, drain_done;
+  logic stop_q, stopping, stages_stop_q, quiet, clear, drain_done;
+  // of taps and issue, of all else, of the drain's queues: one for all would have too many readers
+  logic [4:0] clear_q;
+  logic [1:0] stage_rst_n;
   logic [5:0] stop_count_q;
   logic [1:0] given_up_q;  // descriptors that retire without a result
   logic [2:0][6:0] awaited_q;  // reads granted and not answered: param, stream, sums
@@ -118,19 +121,25 @@ module conv_ctrl
     sums_req_o || sums_we_o, stream_req_o || stream_we_o, param_req_o || operand_we_o || weight_we_o
   };
   assign quiet = stop_count_q == 6'(StopCycles) && awaited_q == '0 && waiting == '0;
-  assign stopping = stop_q || clear_q || given_up_q != '0;
-  assign stage_rst_n = rst_ni && !clear_q;
+  assign stopping = stop_q || clear_q[0] || given_up_q != '0;
+  assign stage_rst_n = {2{rst_ni}} & ~clear_q[1:0];
+  assign clear = rst_ni && stop_q && quiet;
+  copies #(
+    .Copies(5)
+  ) u_clear (
+    .clk_i,
+    .d_i(clear),
+    .q_o(clear_q)
+  );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       stop_q <= 1'b0;
-      clear_q <= 1'b0;
       given_up_q <= '0;
       awaited_q <= '0;
     end else begin
       if (flush_i && !idle_o && !stopping) stop_q <= 1'b1;
       else if (quiet) stop_q <= 1'b0;
-      clear_q <= stop_q && quiet;
-      if (clear_q) given_up_q <= ready_q - retired_q - 2'(drain_done);
+      if (clear_q[0]) given_up_q <= ready_q - retired_q - 2'(drain_done);
       else if (given_up_q != '0) given_up_q <= given_up_q - 1'b1;
       for (int unsigned k = 0; k < 3; k++) awaited_q[k] <= awaited_q[k] + 7'(granted[k]) - 7'(answered[k]);
     end
@@ -204,8 +213,8 @@ module conv_ctrl
   conv_cfg_t taps_cfg, issue_cfg;
   logic [P-1:0][LaneWidth-1:0] taps_lane_row, taps_lane_column;
   logic [LaneWidth:0] taps_group_rows, taps_group_columns;
-  assign taps_next = stage_rst_n ? taps_q + 2'(taps_done) : '0;
-  assign issue_next = stage_rst_n ? issue_q + 2'(issue_done) : '0;
+  assign taps_next = stage_rst_n[0] ? taps_q + 2'(taps_done) : '0;
+  assign issue_next = stage_rst_n[0] ? issue_q + 2'(issue_done) : '0;
   for (genvar n = 0; n < 2; n++) begin : gen_taps_place
     assign taps_places[n] = {cfg_q[n], lane_row_q[n], lane_column_q[n], group_rows_q[n], group_columns_q[n]};
   end
@@ -239,12 +248,12 @@ module conv_ctrl
       head_q[params_q[0]] <= head;
       head_valid_q[params_q[0]] <= 1'b1;
     end
-    ready_q   <= stage_rst_n ? ready_q + 2'(setup_valid) : '0;
+    ready_q   <= stage_rst_n[1] ? ready_q + 2'(setup_valid) : '0;
     taps_q    <= taps_next;
     issue_q   <= issue_next;
-    params_q  <= stage_rst_n ? params_q + 2'(params_done) : '0;
-    retired_q <= stage_rst_n ? retired_q + 2'(drain_done) : '0;
-    if (!stage_rst_n) chain_open_q <= 1'b0;
+    params_q  <= stage_rst_n[1] ? params_q + 2'(params_done) : '0;
+    retired_q <= stage_rst_n[1] ? retired_q + 2'(drain_done) : '0;
+    if (!stage_rst_n[0]) chain_open_q <= 1'b0;
     else if (take_good) chain_open_q <= desc.chain;
     else if (chain_done) chain_open_q <= 1'b0;
   end
@@ -263,7 +272,7 @@ module conv_ctrl
     .P(P)
   ) u_taps (
     .clk_i,
-    .rst_ni(stage_rst_n),
+    .rst_ni(stage_rst_n[0]),
     .valid_i(taps_q != ready_q),
     .done_o(taps_done),
     .cfg_i(taps_cfg),
@@ -290,7 +299,7 @@ module conv_ctrl
     .DrainGroups(DrainGroups)
   ) u_issue (
     .clk_i,
-    .rst_ni(stage_rst_n),
+    .rst_ni(stage_rst_n[0]),
     .start_i(start),
     .cfg_i(issue_cfg),
     .zero_point_i(head_q[issue_q[0]].zero_point),
@@ -331,7 +340,7 @@ module conv_ctrl
     .O(O)
   ) u_params (
     .clk_i,
-    .rst_ni(stage_rst_n),
+    .rst_ni(stage_rst_n[1]),
     .stop_i(stages_stop_q),
     .valid_i(params_q != ready_q),
     .done_o(params_done),
@@ -356,7 +365,9 @@ module conv_ctrl
     .Groups(DrainGroups)
   ) u_drain (
     .clk_i,
-    .rst_ni(stage_rst_n),
+    .rst_ni(stage_rst_n[1]),
+    .unit_rst_ni(rst_ni),
+    .clear_i(clear_q[4:2]),
     .stop_i(stages_stop_q),
     .cfg_i(cfg_q),
     .head_i(head_q),

@@ -16,6 +16,8 @@ module conv_drain
 ) (
   input logic clk_i,
   input logic rst_ni,
+  input logic unit_rst_ni,  // of the unit; rst_ni is that and a flush, which clears the queues by clear_i
+  input logic [2:0] clear_i,
 
   input logic stop_i,  // make no new request; what was requested stays until it is granted
 
@@ -109,11 +111,12 @@ module conv_drain
   logic [$clog2(Depth+1)-1:0] acc_count;
   fifo #(
     .Width(O * 32),
-    .Depth(Depth)
+    .Depth(Depth),
+    .Clears(2)
   ) u_acc (
     .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
+    .rst_ni(unit_rst_ni),
+    .clear_i(clear_i[1:0]),
     .in_valid_i(group_left_q != '0),
     .in_ready_o(acc_ready),
     .in_data_i(group_q[0]),
@@ -151,6 +154,8 @@ module conv_drain
   ) u_residual (
     .clk_i,
     .rst_ni,
+    .unit_rst_ni,
+    .clear_i(clear_i[2]),
     .stop_i,
     // earlier results may be this one's residual
     .valid_i(residual_number_q != ready_i && residual_number_q == retired_i),
@@ -184,8 +189,10 @@ module conv_drain
   logic [LaneWidth-1:0] lane_q;
   logic bank_q;  // of the tile's channels
   logic [1:0] leaving_q;  // bank's last pixel is in requantisation: what it holds is not the next tile's
-  logic past_end_q, tile_gap_q;
+  logic past_end_q;
+  logic may_q;  // a pixel may leave: of a descriptor, not past its tile's end, not in the cycle behind that
   logic [$clog2(OutDepth+1)-1:0] room_q;
+  logic some_room_q;  // room_q != 0
   logic tile_end_q, restart;  // it is the tile's last; the next one is a tile's first
   logic tile_end, lane_end, desc_end, take, drop, sums_busy, out_pop;
 
@@ -194,7 +201,7 @@ module conv_drain
   assign restart = acc_pop && lane_end && (past_end_q || tile_end_q);
   assign desc_end = tile_end && tiles_left_q == '0;
   assign drop = acc_valid && past_end_q;
-  assign take = acc_valid && run_q && !past_end_q && !tile_gap_q && channel_full_i[bank_q] && !leaving_q[bank_q] && room_q != '0
+  assign take = acc_valid && may_q && channel_full_i[bank_q] && !leaving_q[bank_q] && some_room_q
       && (!has_residual_q || residual_valid) && !(sums_q && tile_end && sums_busy);
   assign acc_pop = take || drop;
   assign residual_pop = take && has_residual_q;
@@ -219,7 +226,7 @@ module conv_drain
 
   always_ff @(posedge clk_i) begin
     number_q <= number;
-    tile_gap_q <= take && tile_end;
+    may_q <= rst_ni && !(take && tile_end) && (run_q || (!past_end_q && acc_valid)) && (!past_end_q || (acc_valid && lane_end));
     // past the last pixel it goes on to the end of the group
     if (restart) begin
       pixels_left_q <= last_pixel_q;
@@ -259,8 +266,13 @@ module conv_drain
       leaving_q <= '0;
       past_end_q <= 1'b0;
       room_q <= ($clog2(OutDepth + 1))'(OutDepth);
-    end else begin
-      room_q <= room_q - ($clog2(OutDepth + 1))'(take) + ($clog2(OutDepth + 1))'(out_pop);
+      some_room_q <= 1'b1;
+    end else if (take && !out_pop) begin
+      room_q <= room_q - 1'b1;
+      some_room_q <= room_q != ($clog2(OutDepth + 1))'(1);
+    end else if (out_pop && !take) begin
+      room_q <= room_q + 1'b1;
+      some_room_q <= 1'b1;
     end
   end
 
@@ -333,8 +345,8 @@ module conv_drain
     .Depth(OutDepth)
   ) u_out (
     .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
+    .rst_ni(unit_rst_ni),
+    .clear_i(clear_i[2]),
     .in_valid_i(requantised),
     .in_ready_o(out_ready),
     .in_data_i({{2{requantised_tag.tile_end}}, requantised_tag.desc_end, requantised_data}),

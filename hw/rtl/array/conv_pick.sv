@@ -1,4 +1,4 @@
-// One of two words by a number's lowest bit, which stands in a register for each 48 bits of the word: one would have too many readers.
+// One of two words by a number's lowest bit, which stands in a register for each 32 bits of the word: one would have too many readers.
 
 module conv_pick #(
   parameter int unsigned Width = 64
@@ -9,7 +9,7 @@ module conv_pick #(
   output logic [Width-1:0] word_o
 );
 
-  localparam int unsigned Part = 48;
+  localparam int unsigned Part = 32;
   localparam int unsigned Parts = (Width + Part - 1) / Part;
 
   logic [Parts-1:0] number_q;

@@ -9,6 +9,8 @@ module conv_residual
 ) (
   input logic clk_i,
   input logic rst_ni,
+  input logic unit_rst_ni,  // as in conv_drain
+  input logic clear_i,
 
   input logic stop_i,  // make no new request; what was requested stays until it is granted
 
@@ -97,8 +99,8 @@ module conv_residual
     .Depth(Depth)
   ) u_fifo (
     .clk_i,
-    .rst_ni,
-    .clear_i(1'b0),
+    .rst_ni(unit_rst_ni),
+    .clear_i,
     .in_valid_i(stream_rvalid_i),
     .in_ready_o(fifo_ready),
     .in_data_i(stream_rdata_i),

@@ -41,20 +41,22 @@ module conv_taps
   logic busy_q, emit, room;
   logic [7:0] tile_left_q;  // tiles after this one
   logic [23:0] group_left_q;
+  logic tile_last_q, group_last_q, one_group_q;  // tile_left_q == 0, group_left_q == 0; there is but one group
   logic plane_q;
   logic [1:0] ky_q, kx_q, k_last_q;
+  logic one_tap_q, ky_end_q, kx_end_q;  // k_last_q == 0, ky_q == k_last_q, kx_q == k_last_q
   logic planes_q;
   logic [P-1:0][12:0] row_q;  // past the last pixel rows go beyond the output, at most by P
   logic [P-1:0][11:0] column_q;
   logic kx_end, ky_end, plane_end, group_end, tile_end;
 
-  assign kx_end = kx_q == k_last_q;
-  assign ky_end = kx_end && ky_q == k_last_q;
+  assign kx_end = kx_end_q;
+  assign ky_end = kx_end_q && ky_end_q;
   assign plane_end = ky_end && planes_q && !plane_q;
   assign group_end = ky_end && !plane_end;
-  assign tile_end = group_end && group_left_q == '0;
+  assign tile_end = group_end && group_last_q;
   assign emit = busy_q && room;
-  assign done_o = emit && tile_end && tile_left_q == '0;
+  assign done_o = emit && tile_end && tile_last_q;
 
   logic [P-1:0][12:0] row_first, row_next;
   logic [P-1:0][11:0] column_first, column_next;
@@ -80,24 +82,37 @@ module conv_taps
       k_last_q <= cfg_i.kernel_last;
       planes_q <= cfg_i.planes;
       tile_left_q <= cfg_i.tiles - 1'b1;
+      tile_last_q <= cfg_i.tiles == 8'd1;
       group_left_q <= cfg_i.groups - 1'b1;
+      group_last_q <= cfg_i.groups == 24'd1;
+      one_group_q <= cfg_i.groups == 24'd1;
       plane_q <= 1'b0;
       ky_q <= '0;
       kx_q <= '0;
+      one_tap_q <= cfg_i.kernel_last == '0;
+      ky_end_q <= cfg_i.kernel_last == '0;
+      kx_end_q <= cfg_i.kernel_last == '0;
       row_q <= row_first;
       column_q <= column_first;
     end else if (emit) begin
       kx_q <= kx_end ? '0 : kx_q + 1'b1;
-      if (kx_end) ky_q <= ky_end ? '0 : ky_q + 1'b1;
+      kx_end_q <= kx_end ? one_tap_q : kx_q + 2'd1 == k_last_q;
+      if (kx_end) begin
+        ky_q <= ky_end ? '0 : ky_q + 1'b1;
+        ky_end_q <= ky_end ? one_tap_q : ky_q + 2'd1 == k_last_q;
+      end
       if (ky_end) plane_q <= plane_end;
       if (tile_end) begin
         tile_left_q <= tile_left_q - 1'b1;
+        tile_last_q <= tile_left_q == 8'd1;
         group_left_q <= cfg_i.groups - 1'b1;
+        group_last_q <= one_group_q;
         row_q <= row_first;
         column_q <= column_first;
-        busy_q <= tile_left_q != '0;
+        busy_q <= !tile_last_q;
       end else if (group_end) begin
         group_left_q <= group_left_q - 1'b1;
+        group_last_q <= group_left_q == 24'd1;
         row_q <= row_next;
         column_q <= column_next;
       end
@@ -109,7 +124,7 @@ module conv_taps
   logic [P-1:0] lane_valid;
   always_comb begin
     for (int unsigned j = 0; j < P; j++) begin
-      lane_valid[j] = group_left_q != '0 || cfg_i.pixels[LaneWidth-1:0] == '0 || LaneWidth'(j) < cfg_i.pixels[LaneWidth-1:0];
+      lane_valid[j] = !group_last_q || cfg_i.pixels[LaneWidth-1:0] == '0 || LaneWidth'(j) < cfg_i.pixels[LaneWidth-1:0];
     end
   end
 

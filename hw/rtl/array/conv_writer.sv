@@ -63,7 +63,7 @@ module conv_writer
   // ---- loops: tile, pixel, block ----
 
   logic run_q, run;
-  logic [1:0] run_many_q;  // the same again, as above
+  logic [2:0] run_many_q;  // the same again, as above
   kind_e kind_q;
   logic [AddrWidth-1:0] step_q, head_step_q;
   logic [7:0] head_blocks_q, before_last_q;  // blocks of a head, and less two
@@ -77,7 +77,7 @@ module conv_writer
   logic [AddrWidth-1:0] row_step_q;  // interleaved, from a row's last pixel to the next one's first
   logic [AddrWidth-1:0] offset_step;
   logic [PlaceWidth-1:0] pixel_q, wrap;  // low bits of its number; ones where the next has another offset
-  logic [BlockWidth-1:0] block_q;
+  logic [BlockWidth-1:0] block_q, block_next;
   logic last_block, advance, out_ready;
   logic head_end_q, tile_head_end_q, head_end_next;  // K: this block, the tile's first one, the next one is the last of its head
 
@@ -113,7 +113,7 @@ module conv_writer
     if (!rst_ni) run = 1'b0;
   end
   copies #(
-    .Copies(2)
+    .Copies(3)
   ) u_run_many (
     .clk_i,
     .d_i(run),
@@ -144,26 +144,31 @@ module conv_writer
       base_q <= cfg_i.base;
     end else if (advance) begin
       if (tile_step) tile_base_q <= base_next;
-      base_q <= pixel_step && !tile_end_i[0] ? tile_base_q : base_next;
+      base_q <= last_block && !tile_end_i[0] ? tile_base_q : base_next;
     end
   end
 
+  always_comb begin
+    block_next = block_q;
+    if (!run_q) block_next = '0;
+    else if (advance) block_next = last_block ? '0 : block_q + 1'b1;
+  end
+  always_ff @(posedge clk_i) block_q <= block_next;
+
   // its place in a head
   always_ff @(posedge clk_i) begin
-    if (!run_q) begin
+    if (!run_many_q[2]) begin
       head_end_q <= cfg_i.head_end;
       tile_head_end_q <= cfg_i.head_end;
       tile_place_q <= cfg_i.head_block;
       place_q <= cfg_i.head_block;
-      block_q <= '0;
     end else if (advance) begin
-      block_q <= last_block ? '0 : block_q + 1'b1;
       if (tile_step) begin
         tile_place_q <= place_next;
         tile_head_end_q <= head_end_next;
       end
-      place_q <= pixel_step && !tile_end_i[1] ? tile_place_q : place_next;
-      head_end_q <= pixel_step && !tile_end_i[1] ? tile_head_end_q : head_end_next;
+      place_q <= last_block && !tile_end_i[1] ? tile_place_q : place_next;
+      head_end_q <= last_block && !tile_end_i[1] ? tile_head_end_q : head_end_next;
     end
   end
 
@@ -207,16 +212,33 @@ module conv_writer
   logic [DataParts-1:0] data_keys_q;
   logic [StrobeParts-1:0] strobe_keys_q;
   logic [O-1:0][15:0] out_data_q;
-  logic [I-1:0][7:0] out_block_q, block;
+  logic [I-1:0][7:0] out_block_q;
 
-  always_comb begin
-    for (int unsigned i = 0; i < I; i++) block[i] = data_i[32'(block_q)*I+i][7:0];
+  // what a quarter of a block looks at: one for all would have too many readers
+  localparam int unsigned Quarter = I / 4;
+  logic [3:0] out_valid_part_q;
+  logic [3:0][BlockWidth-1:0] block_part_q;
+  logic out_valid;
+  for (genvar k = 0; k < 4; k++) begin : gen_quarter
+    copies #(
+      .Width(1 + BlockWidth),
+      .Copies(1)
+    ) u_quarter (
+      .clk_i,
+      .d_i({out_valid, block_next}),
+      .q_o({out_valid_part_q[k], block_part_q[k]})
+    );
+    always_ff @(posedge clk_i) begin
+      if (!out_valid_part_q[k] || granted) begin
+        for (int unsigned i = k * Quarter; i < (k + 1) * Quarter; i++) out_block_q[i] <= data_i[32'(block_part_q[k])*I+i][7:0];
+      end
+    end
   end
 
   assign out_ready = !out_valid_q || granted;
+  assign out_valid = rst_ni && (out_ready ? advance : out_valid_q);
   always_ff @(posedge clk_i) begin
     if (out_ready) begin
-      out_valid_q <= advance;
       out_end_q <= last_block && desc_end_i;
       out_stream_q <= advance && kind_q == Stream;
       out_operand_q <= advance && kind_q == Query;
@@ -226,9 +248,9 @@ module conv_writer
       for (int unsigned o = 0; o < O; o++) out_row_q[o] <= pixel_q[$clog2(O)-1:0] == ($clog2(O))'(o);
       for (int unsigned i = 0; i < I; i++) out_byte_q[i] <= pixel_q[$clog2(I)-1:0] == ($clog2(I))'(i);
       out_data_q <= data_i;
-      out_block_q <= block;
     end
-    if (!rst_ni) {out_valid_q, out_stream_q, out_operand_q, out_weight_q} <= '0;
+    out_valid_q <= out_valid;
+    if (!rst_ni) {out_stream_q, out_operand_q, out_weight_q} <= '0;
   end
   assign done_o = out_valid_q && granted && out_end_q;
 

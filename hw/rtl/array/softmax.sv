@@ -142,8 +142,8 @@ module softmax #(
   logic [O-1:0][31:0] logit3_q;
   logic [O-1:0][2:0] exists3_q;  // for the upper and the lower half of a lane's bits, and for its weight
   logic [P-1:0][31:0] max_q;
-  logic [31:0] max3_q;
-  logic [P-1:0][1:0][TileWidth:0] write_q;  // for half a row
+  logic [1:0][31:0] max3_q;  // for every other lane
+  logic [P-1:0][2:0][TileWidth:0] write_q;  // for a third of a row
   copies #(
     .Width($bits(place_t)),
     .Copies(P)
@@ -154,7 +154,7 @@ module softmax #(
   );
   copies #(
     .Width(TileWidth + 1),
-    .Copies(2 * P)
+    .Copies(3 * P)
   ) u_write (
     .clk_i,
     .d_i({logit_next_set_i, logit_next_tile_i}),
@@ -186,7 +186,7 @@ module softmax #(
       (* ram_style = "distributed" *)
       logic [Bits-1:0] mem[Sets];
       always_ff @(posedge clk_i) begin
-        if (logit_we_i) mem[write_q[p][2*c/LogitChunks]] <= logit[First+:Bits];
+        if (logit_we_i) mem[write_q[p][3*c/LogitChunks]] <= logit[First+:Bits];
       end
       assign read[First+:Bits] = mem[address2_q[c]];
     end
@@ -219,8 +219,16 @@ module softmax #(
     slot1_q  <= slot0;
     slot2_q  <= slot1_q;
     slot3_q  <= slot2_q;
-    max3_q   <= {max_q[max_row2_q[1]][31:16], max_q[max_row2_q[0]][15:0]};
   end
+
+  copies #(
+    .Width(32),
+    .Copies(2)
+  ) u_max3 (
+    .clk_i,
+    .d_i({max_q[max_row2_q[1]][31:16], max_q[max_row2_q[0]][15:0]}),
+    .q_o(max3_q)
+  );
 
   // ---------------------------------------------------------------- first pass: largest logit
 
@@ -291,7 +299,7 @@ module softmax #(
       .over_i(over_q),
       .flat_i(scale_q[o].flat),
       .valid_i(exists3_q[o][2]),
-      .max_i(max3_q),
+      .max_i(max3_q[o%2]),
       .logit_i(logit3_q[o]),
       .e_o(weight[o])
     );

@@ -95,6 +95,7 @@ module control
   settings_t settings;
   logic [31:0] timeout, step;
   logic busy_q;
+  logic [NumUnits:0] flush_q;  // for each queue, and for units and here: one for all would have too many readers
   logic fetch_beat;
   logic [3:0] read_beats_q;
   logic stall_weight_q, stall_operand_q;
@@ -218,7 +219,7 @@ module control
       .MaxInFlight(u == int'(UnitDma) ? DmaInFlight : 4)
     ) u_queue (
       .clk_i, .rst_ni,
-      .flush_i(flush_o),
+      .flush_i(flush_q[u]),
       .in_valid_i(push_valid[u]),
       .in_ready_o(push_ready[u]),
       .in_entry_i(push_entry),
@@ -364,6 +365,17 @@ module control
     else if (settle_q != '1) settle_q <= settle_q + 1'b1;
   end
 
+  logic flush;
+  assign flush = rst_ni && (state_q == Drain ? !drained_q : flush_o);
+  copies #(
+    .Copies(NumUnits + 1)
+  ) u_flush (
+    .clk_i,
+    .d_i(flush),
+    .q_o(flush_q)
+  );
+  assign flush_o = flush_q[NumUnits];
+
   logic [1:0] start_wait_q;
   always_ff @(posedge clk_i) start_wait_q <= state_q == Start ? start_wait_q + 1'b1 : '0;
 
@@ -371,7 +383,6 @@ module control
     if (!rst_ni) begin
       state_q <= Idle;
       busy_q <= 1'b0;
-      flush_o <= 1'b0;
       resetting_q <= 1'b0;
       done_q <= 1'b0;
       error_q <= 1'b0;
@@ -406,10 +417,7 @@ module control
              else if (at_end) state_q <= Settle;
         Settle: if (stop) state_q <= Drain;
                 else if (settle_q == '1 && fetch_idle_q) state_q <= Finish;
-        Drain: begin
-          flush_o <= !drained_q;
-          if (drained_q) state_q <= Finish;
-        end
+        Drain: if (drained_q) state_q <= Finish;
         Finish: begin
           state_q <= Idle;
           busy_q <= soft_reset;

@@ -43,7 +43,7 @@ module dma_gather
   localparam int unsigned SubWidth = WordBeats > 1 ? $clog2(WordBeats) : 1;
   localparam int unsigned PixelLatency = 4;
 
-  logic active_q;
+  logic active, active_q, active_count_q;  // the same twice, since one would have too many readers
   space_e space_q;
   logic [AddrWidth-1:0] address_q, req_address_q;
   logic [23:0] ask_q, come_q;  // words to be asked for, words that are to come out of the conversion
@@ -66,7 +66,8 @@ module dma_gather
   logic [PixelLatency-1:0] pixel_valid_q;
   logic [3:0][7:0] pixel;
   logic [2:0][31:0] pack_q;
-  logic [1:0] packed_q;
+  logic [1:0] packed_q, packed_next;
+  logic [2:0][1:0] packed_part_q;  // the same for 32 bits each
   logic push_q, final_pixel;
   logic [WordBits-1:0] word_q, word;
   logic word_valid, unused_ready;
@@ -91,6 +92,16 @@ module dma_gather
     .q_o(space_part_q)
   );
 
+  assign packed_next = !rst_ni || stop_i || (valid_i && ready_o) ? '0 : packed_q + 2'(pixel_valid_q[PixelLatency-1]);
+  copies #(
+    .Width(2),
+    .Copies(4)
+  ) u_packed (
+    .clk_i,
+    .d_i(packed_next),
+    .q_o({packed_q, packed_part_q})
+  );
+
   assign final_pixel = pixel_valid_q[PixelLatency-1] && (packed_q == 2'd3 || come_q == 24'd1);
 
   always_ff @(posedge clk_i) begin
@@ -104,16 +115,14 @@ module dma_gather
         SpaceStream: ;
         SpaceState: word_q[32*i+:32] <= state_rdata_i[i];
         // a last word with fewer pixels: what lies above them is not written
-        default: word_q[32*i+:32] <= i == 3 || packed_q == 2'(i) ? pixel : pack_q[i%3];
+        default: word_q[32*i+:32] <= i == 3 || packed_part_q[i%3] == 2'(i) ? pixel : pack_q[i%3];
       endcase
     end
     if (!rst_ni || stop_i || (valid_i && ready_o)) begin
       pixel_valid_q <= '0;
-      packed_q <= '0;
       push_q <= 1'b0;
     end else begin
       pixel_valid_q <= {pixel_valid_q[PixelLatency-2:0], state_rvalid_i && space_q == SpacePixel};
-      if (pixel_valid_q[PixelLatency-1]) packed_q <= packed_q + 1'b1;
       push_q <= space_q == SpacePixel ? final_pixel : arrived;
     end
   end
@@ -169,13 +178,14 @@ module dma_gather
       space_q <= space_i;
       address_q <= address_i;
       ask_q <= words_i;
+    end else if (present) begin
+      address_q <= address_q + 1'b1;
+      ask_q <= ask_q - 1'b1;
+    end
+    if (!active_count_q) begin
       come_q <= words_i;
       left_q <= words_i;
     end else begin
-      if (present) begin
-        address_q <= address_q + 1'b1;
-        ask_q <= ask_q - 1'b1;
-      end
       if (pixel_valid_q[PixelLatency-1]) come_q <= come_q - 1'b1;
       if (word_valid && pop) left_q <= space_q != SpacePixel ? left_q - 1'b1 : left_q > 24'd4 ? left_q - 24'd4 : '0;
     end
@@ -185,9 +195,16 @@ module dma_gather
     end
   end
 
+  assign active = rst_ni && !stop_i && (active_q ? left_q != '0 : valid_i);
+  copies #(
+    .Copies(2)
+  ) u_active (
+    .clk_i,
+    .d_i(active),
+    .q_o({active_q, active_count_q})
+  );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      active_q <= 1'b0;
       req_q <= 1'b0;
       pending_q <= '0;
       credit_q <= CountWidth'(Depth);
@@ -195,12 +212,6 @@ module dma_gather
       if (present) req_q <= 1'b1;
       else if (granted) req_q <= 1'b0;
       pending_q <= pending_q + CountWidth'(granted) - CountWidth'(arrived);
-      if (stop_i) begin
-        active_q <= 1'b0;
-      end else begin
-        if (!active_q) active_q <= valid_i;
-        else if (left_q == '0) active_q <= 1'b0;
-      end
       // a place is given back for each word; four at once where they came out as one
       if (!active_q) credit_q <= CountWidth'(Depth);
       else credit_q <= credit_q - CountWidth'(present) + (word_valid && pop ? CountWidth'(space_q == SpacePixel ? 4 : 1) : '0);

@@ -30,7 +30,8 @@ module dma_requests
   } piece_t;
 
   piece_t next, now_q;
-  logic next_valid, active_q, cut_q, given, unused_ready;
+  logic active, active_q, active_now_q;  // the same twice, since one would have too many readers
+  logic next_valid, cut_q, given, unused_ready;
   logic [4:0] room, beats_q;
   logic last_q;
   logic [PortWidth-1:0] port_q;
@@ -61,26 +62,32 @@ module dma_requests
   assign given = active_q && cut_q && req_ready_i[port_q];
 
   always_ff @(posedge clk_i) begin
-    if (!active_q) begin
+    if (!active_now_q) begin
       now_q <= next;
-    end else if (!cut_q) begin
-      last_q  <= now_q.beats <= BeatsWidth'(room);
-      beats_q <= now_q.beats <= BeatsWidth'(room) ? now_q.beats[4:0] : room;
     end else if (given) begin
       // a burst that is not the last ends at a multiple of 256 bytes
       now_q.address <= {now_q.address[BeatAddrWidth-1:4] + 1'b1, 4'd0};
       now_q.beats <= now_q.beats - BeatsWidth'(beats_q);
     end
+    if (active_q && !cut_q) begin
+      last_q  <= now_q.beats <= BeatsWidth'(room);
+      beats_q <= now_q.beats <= BeatsWidth'(room) ? now_q.beats[4:0] : room;
+    end
   end
 
+  assign active = rst_ni && !stop_i && (active_q ? !(given && last_q) : next_valid);
+  copies #(
+    .Copies(2)
+  ) u_active (
+    .clk_i,
+    .d_i(active),
+    .q_o({active_q, active_now_q})
+  );
   always_ff @(posedge clk_i) begin
     if (!rst_ni || stop_i) begin
-      active_q <= 1'b0;
       cut_q <= 1'b0;
       port_q <= '0;
     end else begin
-      if (!active_q) active_q <= next_valid;
-      else if (given && last_q) active_q <= 1'b0;
       cut_q <= active_q && (!cut_q || !given);
       if (given) port_q <= port_q == PortWidth'(ReadPorts - 1) ? '0 : port_q + 1'b1;
     end

@@ -126,7 +126,8 @@ module dma_unit
 
   // ---------------------------------------------------------------- in order
 
-  logic stop_q, at_rest_q, room, taken, setup_ready;
+  logic [ReadPorts+1:0] stop_all_q;  // for each read port, for stores, for all else: one would have too many readers
+  logic stop, stop_q, at_rest_q, room, taken, setup_ready;
   logic kind_valid, kind_store, retire, retire_q;
   logic load_valid, store_valid, load_done, store_done;
   error_e load_code, store_code;
@@ -250,7 +251,7 @@ module dma_unit
       .Lines(PortLines)
     ) u_port (
       .clk_i, .rst_ni,
-      .stop_i(stop_q),
+      .stop_i(stop_all_q[p]),
       .req_valid_i(req_valid[p]),
       .req_ready_o(req_ready[p]),
       .req_address_i(req_address),
@@ -325,7 +326,7 @@ module dma_unit
     .O(O)
   ) u_gather (
     .clk_i, .rst_ni,
-    .stop_i(stop_q),
+    .stop_i(stop_all_q[ReadPorts+1]),
     .idle_o(gather_idle),
     .valid_i(begin_store && store_job.code == ErrorNone),
     .ready_o(gather_ready),
@@ -341,7 +342,7 @@ module dma_unit
 
   dma_write_port u_write_port (
     .clk_i, .rst_ni,
-    .stop_i(stop_q),
+    .stop_i(stop_all_q[ReadPorts+1]),
     .idle_o(write_idle),
     .valid_i(begin_store),
     .ready_o(write_ready),
@@ -364,10 +365,16 @@ module dma_unit
   always_ff @(posedge clk_i) begin
     // Two cycles of rest: what was in a register between the parts has been seen.
     at_rest_q <= stop_q && (&port_idle) && scatter_idle && gather_idle && write_idle;
-    if (!rst_ni) stop_q <= 1'b0;
-    else if (flush_i) stop_q <= 1'b1;
-    else if (at_rest_q && in_flight == '0) stop_q <= 1'b0;
   end
+  assign stop = rst_ni && (flush_i || (stop_q && !(at_rest_q && in_flight == '0)));
+  assign stop_q = stop_all_q[ReadPorts];
+  copies #(
+    .Copies(ReadPorts + 2)
+  ) u_stop (
+    .clk_i,
+    .d_i(stop),
+    .q_o(stop_all_q)
+  );
 
   logic unused;
   assign unused = ^{unused_ready, store_job.store, store_room};

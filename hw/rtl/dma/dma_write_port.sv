@@ -48,7 +48,8 @@ module dma_write_port
     Announce
   } state_e;
 
-  state_e state_q;
+  state_e state_q, state;
+  logic idle_q;  // state_q == Idle, for what is loaded then: the state would have too many readers
   error_e null_code_q;
   logic [BeatAddrWidth-1:0] address_q;
   logic [BeatsWidth-1:0] left_q;
@@ -72,42 +73,48 @@ module dma_write_port
   assign announce = state_q == Announce && (!m_axi_awvalid_o || m_axi_awready_i)
       && lengths_ready && answers_ready && !stop_i;
 
-  always_ff @(posedge clk_i) begin
+  always_comb begin
+    state = state_q;
     unique case (state_q)
-      Idle: begin
-        address_q <= address_i;
-        left_q <= beats_i;
-        tail_q <= tail_i;
-        null_code_q <= code_i;
-      end
-      Cut: begin
-        last_q  <= left_q <= BeatsWidth'(room);
-        burst_q <= left_q <= BeatsWidth'(room) ? left_q[4:0] : room;
-      end
-      Announce:
-      if (announce) begin
-        m_axi_awaddr_o <= {address_q, 4'd0};
-        m_axi_awlen_o <= {3'd0, burst_q} - 8'd1;
-        address_q <= {address_q[BeatAddrWidth-1:4] + 1'b1, 4'd0};
-        left_q <= left_q - BeatsWidth'(burst_q);
-      end
-      default: ;
+      Idle: if (valid_i) state = code_i == ErrorNone ? Cut : Empty;
+      Empty: if (!answers_some) state = Idle;
+      Cut: state = Announce;
+      default: if (announce) state = last_q ? Idle : Cut;
     endcase
+    if (!rst_ni || stop_i) state = Idle;
+  end
+  copies #(
+    .Copies(1)
+  ) u_idle (
+    .clk_i,
+    .d_i(state == Idle),
+    .q_o(idle_q)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (idle_q) begin
+      address_q <= address_i;
+      left_q <= beats_i;
+      tail_q <= tail_i;
+      null_code_q <= code_i;
+    end else if (announce) begin
+      address_q <= {address_q[BeatAddrWidth-1:4] + 1'b1, 4'd0};
+      left_q <= left_q - BeatsWidth'(burst_q);
+    end
+    if (announce) begin
+      m_axi_awaddr_o <= {address_q, 4'd0};
+      m_axi_awlen_o  <= {3'd0, burst_q} - 8'd1;
+    end
+    if (state_q == Cut) begin
+      last_q  <= left_q <= BeatsWidth'(room);
+      burst_q <= left_q <= BeatsWidth'(room) ? left_q[4:0] : room;
+    end
+    state_q <= state;
     if (!rst_ni) begin
-      state_q <= Idle;
       m_axi_awvalid_o <= 1'b0;
     end else begin
       if (announce) m_axi_awvalid_o <= 1'b1;
       else if (m_axi_awready_i) m_axi_awvalid_o <= 1'b0;
-      if (stop_i) state_q <= Idle;
-      else begin
-        unique case (state_q)
-          Idle: if (valid_i) state_q <= code_i == ErrorNone ? Cut : Empty;
-          Empty: if (!answers_some) state_q <= Idle;
-          Cut: state_q <= Announce;
-          default: if (announce) state_q <= last_q ? Idle : Cut;
-        endcase
-      end
     end
   end
 

@@ -10,7 +10,7 @@ module norm_prepare
   input logic clk_i,
   input logic rst_ni,
 
-  input logic        [ 1:0] valid_i,  // the same twice, since one would have too many readers
+  input logic        [ 2:0] valid_i,  // the same for parts, since one would have too many readers
   input logic        [63:0] eps_i,
   input logic signed [ 7:0] exponent_i,  // -16 to 24
   input logic        [23:0] count_i,  // not 0; stable until `ready_o`
@@ -61,10 +61,9 @@ module norm_prepare
   );
 
   always_ff @(posedge clk_i) begin
-    if (valid_i[1]) begin
-      eps_q <= eps_i;
-    end else if (shifting_q && steps_q != '0) begin
-      for (int unsigned i = 0; i < 64; i++) begin
+    for (int unsigned i = 0; i < 64; i++) begin
+      if (valid_i[1+i/32]) eps_q[i] <= eps_i[i];
+      else if (shifting_q && steps_q != '0) begin
         if (left_q[i/32]) eps_q[i] <= i < 2 ? 1'b0 : eps_q[(i+62)%64];
         else eps_q[i] <= i < 62 && eps_q[(i+2)%64];
       end

@@ -10,7 +10,7 @@ module norm_sums
   input logic clk_i,
   input logic rst_ni,
 
-  input logic                  start_i,  // with the range, which need not stay; all else is idle then
+  input logic [           2:0] start_i,  // the same for parts, since one would have too many readers; with the range, which need not stay; else idle then
   input logic [EntryWidth-1:0] first_i,  // entry of the first channel's sums
   input logic [          16:0] left_in_a_i,  // channels from there to the end of the first stream, 0 if there are none
   input logic [          15:0] groups_i,
@@ -60,7 +60,7 @@ module norm_sums
       places_q <= CountWidth'(Depth);
       owed_q <= '0;
     end else begin
-      if (start_i) groups_left_q <= groups_i;
+      if (start_i[0]) groups_left_q <= groups_i;
       else if (stop_i && (granted || !req_o)) groups_left_q <= '0;
       else if (granted && last_of_group) groups_left_q <= groups_left_q - 1'b1;
       if (granted) inside_q <= !last_of_group;
@@ -70,7 +70,7 @@ module norm_sums
   end
 
   always_ff @(posedge clk_i) begin
-    if (start_i) begin
+    if (start_i[1]) begin
       addr_q <= first_i;
       ask_in_a_q <= left_in_a_i;
       channels_left_q <= group_channels_i;
@@ -90,8 +90,11 @@ module norm_sums
   logic [4:0] valid_q, group_last_q;
   logic [3:0] group_first_q;
   sums_t s1_data_q;
-  logic [1:0][2:0] s1_gap_q;  // of the sum, of the squares: one for both would have too many readers
-  logic [1:0] s2_gap_q;
+  // of the sum, of the lower and the upper half of the squares: one for all would have too many readers
+  logic [2:0][2:0] s1_gap_q;
+  logic [2:0] s2_gap_q;
+  logic [1:0][SquaresWidth-1:0] s1_shifted, s2_shifted;
+  localparam int unsigned SquaresHalf = SquaresWidth / 2;
   logic [SumWidth-1:0] s2_sum_q, s3_sum_q;
   logic [SquaresWidth-1:0] s2_squares_q, s3_squares_q;
   logic [24:0] s4_sum_q;  // with its carry
@@ -105,7 +108,7 @@ module norm_sums
   end
 
   always_ff @(posedge clk_i) begin
-    if (start_i) begin
+    if (start_i[2]) begin
       answers_left_q <= group_channels_i;
       answers_in_a_q <= left_in_a_i;
       first_q <= 1'b1;
@@ -120,10 +123,10 @@ module norm_sums
     s1_data_q <= rdata_i;
 
     s2_sum_q <= s1_data_q.sum[SumWidth-1:0] << s1_gap_q[0][1:0];
-    s2_squares_q <= s1_data_q.sum_squares << {s1_gap_q[1][1:0], 1'b0};
+    s2_squares_q <= {s1_shifted[1][SquaresWidth-1:SquaresHalf], s1_shifted[0][SquaresHalf-1:0]};
 
     s3_sum_q <= s2_gap_q[0] ? s2_sum_q << 4 : s2_sum_q;
-    s3_squares_q <= s2_gap_q[1] ? s2_squares_q << 8 : s2_squares_q;
+    s3_squares_q <= {s2_shifted[1][SquaresWidth-1:SquaresHalf], s2_shifted[0][SquaresHalf-1:0]};
 
     if (valid_q[2]) begin
       s4_sum_q <= {1'b0, group_first_q[2] ? 24'b0 : s4_sum_q[23:0]} + {1'b0, s3_sum_q[23:0]};
@@ -142,13 +145,17 @@ module norm_sums
 
   copies #(
     .Width(3),
-    .Copies(2)
+    .Copies(3)
   ) u_s1_gap (
     .clk_i,
     .d_i(answers_in_a_q != '0 ? gap_a_i : gap_b_i),
     .q_o(s1_gap_q)
   );
-  for (genvar k = 0; k < 2; k++) begin : gen_s2_gap
+  for (genvar k = 0; k < 2; k++) begin : gen_half
+    assign s1_shifted[k] = s1_data_q.sum_squares << {s1_gap_q[k+1][1:0], 1'b0};
+    assign s2_shifted[k] = s2_gap_q[k+1] ? s2_squares_q << 8 : s2_squares_q;
+  end
+  for (genvar k = 0; k < 3; k++) begin : gen_s2_gap
     copies #(
       .Copies(1)
     ) u_s2_gap (

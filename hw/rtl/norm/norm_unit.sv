@@ -102,10 +102,10 @@ module norm_unit
   end
 
   // StateStart, once for each part that begins then
-  logic start, sums_start;
-  logic [1:0] prepare_start;
+  logic [1:0] start;
+  logic [2:0] sums_start, prepare_start;
   copies #(
-    .Copies(4)
+    .Copies(8)
   ) u_start (
     .clk_i,
     .d_i(start_soon),
@@ -196,7 +196,7 @@ module norm_unit
       if (take) head_got_q <= '0;
       else if (state_q == StateSetup && param_rvalid_i) head_got_q <= head_got_q + 1'b1;
 
-      if (start) param_left_q <= total_q;
+      if (start[0]) param_left_q <= total_q;
       else if (stopping_q && (param_granted || !param_req_o)) param_left_q <= '0;
       else if (param_granted && state_q == StateRun) param_left_q <= param_left_q - 1'b1;
 
@@ -210,7 +210,7 @@ module norm_unit
 
   always_ff @(posedge clk_i) begin
     if (setup_q[0]) param_addr_q <= desc_q.param;
-    else if (start) param_addr_q <= param_first_q;
+    else if (start[0]) param_addr_q <= param_first_q;
     else if (param_granted) param_addr_q <= param_addr_q + 1'b1;
     if (state_q == StateSetup && param_rvalid_i) begin
       if (head_got_q == '0) head_q[63:0] <= param_rdata_i;
@@ -364,13 +364,10 @@ module norm_unit
   end
 
   always_ff @(posedge clk_i) begin
-    if (start) begin
-      group_left_q <= desc_q.group_channels;
-      in_a_left_q  <= left_in_a_q;
-    end else if (channel_taken) begin
-      group_left_q <= factors_taken ? desc_q.group_channels : group_left_q - 1'b1;
-      if (in_a_left_q != '0) in_a_left_q <= in_a_left_q - 1'b1;
-    end
+    if (start[1]) group_left_q <= desc_q.group_channels;
+    else if (channel_taken) group_left_q <= factors_taken ? desc_q.group_channels : group_left_q - 1'b1;
+    if (start[0]) in_a_left_q <= left_in_a_q;
+    else if (channel_taken && in_a_left_q != '0) in_a_left_q <= in_a_left_q - 1'b1;
   end
 
   norm_channel u_channel (
@@ -412,7 +409,7 @@ module norm_unit
   assign written = affine_we_o && affine_wgnt_i;
 
   always_ff @(posedge clk_i) begin
-    if (start) begin
+    if (start[1]) begin
       affine_addr_q <= affine_first_q;
       write_left_q  <= total_q;
     end else if (written) begin

@@ -87,4 +87,11 @@ package array_pkg;
     logic signed [31:0] bias;
   } channel_t;
 
+  // What an accumulator does with a new sum.
+  typedef struct packed {
+    logic accumulate;
+    logic first;  // forget what it holds
+    logic shift;  // times 128 what it holds
+  } mac_control_t;
+
 endpackage

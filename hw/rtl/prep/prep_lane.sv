@@ -1,7 +1,7 @@
 // One lane of `prep`: affine map to Q10, SiLU, quantisation, mean of four operands.
 //
-// `x_i` and the map come together, `valid_i` and `first_i` of the same value 16 cycles after them; the operand follows 18 cycles after
-// `x_i`. The first product also squares values for the channel sums, 2 cycles after `x_i`.
+// The map's offset comes a cycle after `x_i` and `a_i`, `valid_i` and `first_i` of the same value 17 cycles after them; the operand follows 19
+// cycles after `x_i`. The first product also squares values for the channel sums, 3 cycles after `x_i`. Factors are registered in the DSPs.
 module prep_lane (
     input logic clk_i,
 
@@ -24,22 +24,36 @@ module prep_lane (
 );
 
   // affine map: 5 stages
-  logic signed [31:0] m1_q, bias1_q, p2_q, t3_q, t4_q;
+  // what DSPs have beyond what is used
+  // verilator lint_off UNUSEDSIGNAL
+  logic [1:0][47:0] sum, pcout;
+  // verilator lint_on UNUSEDSIGNAL
+  logic signed [31:0] bias, p2, t3_q, t4_q;
+  assign bias = b_i + $signed(half_i);
+  assign p2 = sum[0][31:0];
+  dsp48e2_madd #(
+      .AddC(1'b1)
+  ) u_map (
+      .clk_i,
+      .a_i(27'(x_i)),
+      .b_i(18'(a_i)),
+      .c_i(48'(bias)),
+      .pcin_i('0),
+      .pcout_o(pcout[0]),
+      .p_o(sum[0])
+  );
   logic [4:0] shift1_q, shift2_q;
   logic [1:0] shift3_q;
   logic signed [15:0] u5_q;
   always_ff @(posedge clk_i) begin
-    m1_q <= x_i * a_i;
-    bias1_q <= b_i + $signed(half_i);
     shift1_q <= shift_i;
-    p2_q <= m1_q + bias1_q;
-    t3_q <= p2_q >>> shift2_q[2:0];
+    t3_q <= p2 >>> shift2_q[2:0];
     shift3_q <= shift2_q[4:3];
     t4_q <= t3_q >>> {shift3_q, 3'b000};
     if (t4_q[31:15] == '0 || t4_q[31:15] == '1) u5_q <= t4_q[15:0];
     else u5_q <= {t4_q[31], {15{!t4_q[31]}}};
   end
-  assign product_o = p2_q;
+  assign product_o = p2;
   // not one with the other lanes' of this channel: it would drive too many
   copies #(
       .Width(5),
@@ -58,17 +72,25 @@ module prep_lane (
       .y_o(y)
   );
 
-  // quantisation: 4 stages
-  logic signed [31:0] m13_q, p14_q;
-  logic signed [16:0] v15_q;
+  // quantisation: 4 stages; the zero point is added before the shift
+  logic signed [17:0] v15;
   logic signed [7:0] q16_q;
+  dsp48e2_madd #(
+      .AddC(1'b1)
+  ) u_gain (
+      .clk_i,
+      .a_i(27'(y)),
+      .b_i(18'(gain_i)),
+      .c_i(48'($signed({zero_i, 15'd16384}))),
+      .pcin_i('0),
+      .pcout_o(pcout[1]),
+      .p_o(sum[1])
+  );
+  assign v15 = sum[1][32:15];
   always_ff @(posedge clk_i) begin
-    m13_q <= y * gain_i;
-    p14_q <= m13_q + 32'sd16384;
-    v15_q <= 17'(p14_q >>> 15) + 17'(zero_i);
-    if (v15_q > 17'sd127) q16_q <= 8'sd127;
-    else if (v15_q < -17'sd127) q16_q <= -8'sd127;
-    else q16_q <= v15_q[7:0];
+    if (v15 > 18'sd127) q16_q <= 8'sd127;
+    else if (v15 < -18'sd127) q16_q <= -8'sd127;
+    else q16_q <= v15[7:0];
   end
 
   // mean

@@ -351,12 +351,12 @@ module prep_unit
 
     for (genvar p = 0; p < LanePixels; p++) begin : gen_lane
       logic signed [31:0] product;
-      logic signed [15:0] a4_q;  // nothing stands between it and the multiplier
+      logic signed [15:0] a3;  // the lane registers it and its other factor
       if (p == 0) begin : gen_square
-        always_ff @(posedge clk_i) a4_q <= fixed_q[i].norm[0] ? map[i].a : fixed_q[i].to_stream ? x4_first[i] : 16'sd1;
+        assign a3 = fixed_q[i].norm[0] ? map[i].a : fixed_q[i].to_stream ? x4_first[i] : 16'sd1;
         assign product6[i] = product;
       end else begin : gen_map
-        always_ff @(posedge clk_i) a4_q <= fixed_q[i].norm[1] ? map[i].a : 16'sd1;
+        assign a3 = fixed_q[i].norm[1] ? map[i].a : 16'sd1;
         logic unused_product;
         assign unused_product = ^product;
       end
@@ -366,8 +366,8 @@ module prep_unit
           .mean_i(fixed_q[i].mean && p == 0),
           .gain_i(fixed_q[i].head.gain),
           .zero_i(fixed_q[i].head.zero_point),
-          .x_i(x4_q[p][i]),
-          .a_i(a4_q),
+          .x_i(p == 0 ? x4_first[i] : x3_q[p][i]),
+          .a_i(a3),
           .b_i(b4_q),
           .half_i(half4_q),
           .shift_i(shift4_q),

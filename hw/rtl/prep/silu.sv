@@ -1,7 +1,8 @@
 // SiLU of a number in Q10, exactly as `spec::silu`: max(u, 0) plus a quadratic in |u| on 64 segments.
 //
 // 7 cycles, one number a cycle. The fraction t has 7 zero bits at its end, so that both products are of 8 bits:
-// rnd(c t, 15) = (c (t / 2^7) + 2^7) >> 8, and the rounding joins the coefficient that is added.
+// rnd(c t, 15) = (c (t / 2^7) + 2^7) >> 8, and the rounding joins the coefficient that is added. Behind the second product it, the constant
+// coefficient, max(u, 0) and the rounding to Q10 are one sum, shifted once: floor((n + floor(x / 2^8)) / 2^5) = floor((2^8 n + x) / 2^13).
 module silu (
     input  logic               clk_i,
     input  logic               enable_i,  // stable; without it the number passes through
@@ -58,44 +59,54 @@ module silu (
     else a1_q <= 15'(-u_i);
   end
 
-  logic signed [14:0] c0_q[2:6];
-  logic signed [13:0] c1_q[2:3];
-  logic signed [9:0] c2_q;
-  logic [7:0] t_q[2:4];
-  logic curved_q[2:6];
-  logic signed [15:0] base_q[1:7];
+  // What is not curved has neither c0 nor t from stage 3 on.
+  logic signed [14:0] c0_q[2:4];
+  logic signed [13:0] c1_q;
+  logic [7:0] t_q[2:3];
+  logic curved_q;
+  logic signed [15:0] base_q[1:4];
+  logic signed [21:0] constant5_q;
   always_ff @(posedge clk_i) begin
     c0_q[2] <= c0(a1_q[13:8]);
-    c1_q[2] <= c1(a1_q[13:8]);
-    c2_q <= c2(a1_q[13:8]);
+    c1_q <= c1(a1_q[13:8]);
     t_q[2] <= a1_q[7:0];
-    curved_q[2] <= enable_i && !a1_q[14];
+    curved_q <= enable_i && !a1_q[14];
     base_q[1] <= enable_i && u_i[15] ? '0 : u_i;
-    for (int unsigned k = 3; k <= 6; k++) begin
-      c0_q[k] <= c0_q[k-1];
-      curved_q[k] <= curved_q[k-1];
-    end
-    c1_q[3] <= c1_q[2];
-    for (int unsigned k = 3; k <= 4; k++) t_q[k] <= t_q[k-1];
-    for (int unsigned k = 2; k <= 7; k++) base_q[k] <= base_q[k-1];
+    for (int unsigned k = 2; k <= 4; k++) base_q[k] <= base_q[k-1];
+    c0_q[3] <= curved_q ? c0_q[2] : '0;
+    c0_q[4] <= c0_q[3];
+    t_q[3] <= curved_q ? t_q[2] : '0;
+    constant5_q <= $signed({base_q[4][15], base_q[4], 5'd16}) + 22'(c0_q[4]);
   end
 
-  logic signed [18:0] square_q;
-  logic signed [22:0] linear_sum, line_q, value_sum;
-  logic signed [13:0] slope_q;
-  logic signed [14:0] g_q;
-  logic signed [21:0] y_sum;
-  always_comb begin
-    linear_sum = $signed({c1_q[3][13], c1_q[3], 8'h80}) + 23'(square_q);
-    value_sum = $signed({c0_q[5], 8'h80}) + line_q;
-    y_sum = $signed({base_q[6][15], base_q[6], 5'd16}) + 22'(g_q);
-  end
-  always_ff @(posedge clk_i) begin
-    square_q <= c2_q * $signed({1'b0, t_q[2]});  // 3
-    slope_q <= 14'(linear_sum >>> 8);  // 4
-    line_q <= slope_q * $signed({1'b0, t_q[4]});  // 5
-    g_q <= curved_q[5] ? 15'(value_sum >>> 8) : '0;  // 6
-    y_o <= 16'(y_sum >>> 5);  // 7
-  end
+  // Products with their sums: the first one's factors are registered in stage 2, the second one's in stage 5.
+  // verilator lint_off UNUSEDSIGNAL
+  logic [1:0][47:0] sum, pcout;
+  // verilator lint_on UNUSEDSIGNAL
+  logic [7:0] t4_q;
+  always_ff @(posedge clk_i) t4_q <= t_q[3];
+  dsp48e2_madd #(
+      .AddC(1'b1)
+  ) u_slope (
+      .clk_i,
+      .a_i(27'(c2(a1_q[13:8]))),
+      .b_i(18'(a1_q[7:0])),
+      .c_i(48'($signed({c1_q, 8'h80}))),
+      .pcin_i('0),
+      .pcout_o(pcout[0]),
+      .p_o(sum[0])
+  );
+  dsp48e2_madd #(
+      .AddC(1'b1)
+  ) u_value (
+      .clk_i,
+      .a_i(27'($signed(sum[0][21:8]))),
+      .b_i(18'(t4_q)),
+      .c_i(48'($signed({constant5_q, 8'h80}))),
+      .pcin_i('0),
+      .pcout_o(pcout[1]),
+      .p_o(sum[1])
+  );
+  assign y_o = sum[1][28:13];
 
 endmodule

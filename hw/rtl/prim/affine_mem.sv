@@ -55,30 +55,42 @@ module affine_mem
   assign rvalid_o = valid_q[Latency-1];
 
   // stage 1: addresses of the banks
-  logic [I-1:0][RowWidth-1:0] row_q;
+  // one for each half of an entry: one would have too many readers
+  localparam int unsigned Half = $bits(affine_t) / 2;
+  logic [I-1:0][1:0][RowWidth-1:0] row_q;
   logic [BankWidth-1:0] first1_q, first2_q;
   logic [BankWidth-1:FineWidth] first3_q;
   always_ff @(posedge clk_i) begin
-    for (int unsigned k = 0; k < I; k++) begin
-      row_q[k] <= addr_i[BankWidth+:RowWidth] + RowWidth'(k < 32'(addr_i[BankWidth-1:0]));
-    end
     first1_q <= addr_i[BankWidth-1:0];
     first2_q <= first1_q;
     first3_q <= first2_q[BankWidth-1:FineWidth];
   end
 
+  for (genvar k = 0; k < I; k++) begin : gen_row
+    copies #(
+      .Width(RowWidth),
+      .Copies(2)
+    ) u_row (
+      .clk_i,
+      .d_i(addr_i[BankWidth+:RowWidth] + RowWidth'(k < 32'(addr_i[BankWidth-1:0]))),
+      .q_o(row_q[k])
+    );
+  end
+
   // stages 2 and 3: the banks and their output registers
   affine_t [I-1:0] read_q, bank_q;
   for (genvar k = 0; k < I; k++) begin : gen_bank
-    (* ram_style = "distributed" *)
-    affine_t mem[Rows];
-    always_ff @(posedge clk_i) begin
-      if (we_i && !w_past && waddr_i[BankWidth-1:0] == BankWidth'(k)) begin
-        mem[waddr_i[BankWidth+:RowWidth]] <= wdata_i;
+    for (genvar h = 0; h < 2; h++) begin : gen_half
+      (* ram_style = "distributed" *)
+      logic [Half-1:0] mem[Rows];
+      always_ff @(posedge clk_i) begin
+        if (we_i && !w_past && waddr_i[BankWidth-1:0] == BankWidth'(k)) begin
+          mem[waddr_i[BankWidth+:RowWidth]] <= wdata_i[h*Half+:Half];
+        end
+        read_q[k][h*Half+:Half] <= mem[row_q[k][h]];
       end
-      read_q[k] <= mem[row_q[k]];
-      bank_q[k] <= read_q[k];
     end
+    always_ff @(posedge clk_i) bank_q[k] <= read_q[k];
   end
 
   // stages 4 and 5: lane i takes bank (first + i) mod I

@@ -13,7 +13,8 @@ module arb_read #(
   parameter int unsigned DataWidth = 64,
   parameter int unsigned Latency = 2,  // of the memory, from mem_gnt_i to its data, at least 1
   parameter bit RoundRobin = 1'b1,  // 0: reader 0 comes first, then reader 1, ...; a busy reader starves the next ones
-  parameter bit Pipe = 1'b0
+  parameter bit Pipe = 1'b0,
+  parameter int unsigned Addresses = 1  // the chosen address so many times, with Pipe each in a register of its own
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -25,7 +26,7 @@ module arb_read #(
   output logic [DataWidth-1:0]        rdata_o,
 
   output logic                 mem_req_o,
-  output logic [AddrWidth-1:0] mem_addr_o,
+  output logic [Addresses-1:0][AddrWidth-1:0] mem_addr_o,
   input  logic                 mem_gnt_i,  // 1 where the memory is this port's alone
   input  logic [DataWidth-1:0] mem_rdata_i
 );
@@ -58,17 +59,21 @@ module arb_read #(
 
   if (Pipe) begin : gen_pipe
     logic req_q;
-    logic [AddrWidth-1:0] addr_q;
-
     // A request in the register that the memory does not take would shift the owners: the memory must always take it.
     always_ff @(posedge clk_i) begin
       if (!rst_ni) req_q <= 1'b0;
       else req_q <= req_i != '0;
-      addr_q <= addr;
     end
+    copies #(
+      .Width(AddrWidth),
+      .Copies(Addresses)
+    ) u_addr (
+      .clk_i,
+      .d_i(addr),
+      .q_o(mem_addr_o)
+    );
     assign accept = 1'b1;
     assign mem_req_o = req_q;
-    assign mem_addr_o = addr_q;
 `ifndef SYNTHESIS
     assert property (@(posedge clk_i) disable iff (!rst_ni) mem_req_o |-> mem_gnt_i)
     else $error("%m: with Pipe the memory has to take every read");
@@ -79,7 +84,7 @@ module arb_read #(
   end else begin : gen_direct
     assign accept = mem_gnt_i;
     assign mem_req_o = req_i != '0;
-    assign mem_addr_o = addr;
+    assign mem_addr_o = {Addresses{addr}};
   end
 
   assign gnt_o = chosen & {N{accept}};

@@ -11,7 +11,8 @@ module arb_write #(
   parameter int unsigned DataWidth = 64,
   parameter int unsigned Lanes = 1,  // strobes
   parameter bit RoundRobin = 1'b1,  // 0: writer 0 comes first, then writer 1, ...; a busy writer starves the next ones
-  parameter bit Pipe = 1'b0
+  parameter bit Pipe = 1'b0,
+  parameter int unsigned Addresses = 1  // as arb_read's
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -23,7 +24,7 @@ module arb_write #(
   output logic [N-1:0]                wgnt_o,
 
   output logic                 mem_we_o,
-  output logic [AddrWidth-1:0] mem_waddr_o,
+  output logic [Addresses-1:0][AddrWidth-1:0] mem_waddr_o,
   output logic [DataWidth-1:0] mem_wdata_o,
   output logic [    Lanes-1:0] mem_wstrb_o,
   input  logic                 mem_wgnt_i  // 1 where the memory is this port's alone
@@ -62,20 +63,25 @@ module arb_write #(
 
   if (Pipe) begin : gen_pipe
     logic we_q;
-    logic [AddrWidth-1:0] waddr_q;
     logic [DataWidth-1:0] wdata_q;
     logic [Lanes-1:0] wstrb_q;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) we_q <= 1'b0;
       else we_q <= we_i != '0;
-      waddr_q <= waddr;
       wdata_q <= wdata;
       wstrb_q <= wstrb;
     end
+    copies #(
+      .Width(AddrWidth),
+      .Copies(Addresses)
+    ) u_waddr (
+      .clk_i,
+      .d_i(waddr),
+      .q_o(mem_waddr_o)
+    );
     assign accept = 1'b1;
     assign mem_we_o = we_q;
-    assign mem_waddr_o = waddr_q;
     assign mem_wdata_o = wdata_q;
     assign mem_wstrb_o = wstrb_q;
 `ifndef SYNTHESIS
@@ -88,7 +94,7 @@ module arb_write #(
   end else begin : gen_direct
     assign accept = mem_wgnt_i;
     assign mem_we_o = we_i != '0;
-    assign mem_waddr_o = waddr;
+    assign mem_waddr_o = {Addresses{waddr}};
     assign mem_wdata_o = wdata;
     assign mem_wstrb_o = wstrb;
   end

@@ -10,11 +10,12 @@
 module fifo #(
   parameter int unsigned Width = 32,
   parameter int unsigned Depth = 4,  // words, at least 1, any number
+  parameter int unsigned Clears = 1,  // equal registers of clear_i, each for a part of a wide word's pointers
   localparam int unsigned CountWidth = $clog2(Depth + 1)
 ) (
   input logic clk_i,
   input logic rst_ni,
-  input logic clear_i,  // empty it; a word offered in the same cycle is lost
+  input logic [Clears-1:0] clear_i,  // empty it; a word offered in the same cycle is lost
 
   input  logic             in_valid_i,
   output logic             in_ready_o,
@@ -62,7 +63,7 @@ module fifo #(
       if (push) mem_q[tail_q] <= in_data_i[First+:Bits];
     end
     always_ff @(posedge clk_i) begin
-      if (!rst_ni || clear_i) begin
+      if (!rst_ni || clear_i[c*Clears/Chunks]) begin
         head_q <= '0;
         tail_q <= '0;
       end else begin
@@ -73,7 +74,7 @@ module fifo #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) begin
+    if (!rst_ni || clear_i[0]) begin
       count_q <= '0;
       full_q  <= 1'b0;
       some_q  <= 1'b0;
@@ -92,8 +93,8 @@ module fifo #(
 
 `ifndef SYNTHESIS
   // What is offered stays until it is taken.
-  assert property (@(posedge clk_i) disable iff (!rst_ni || clear_i)
-      out_valid_o && !out_ready_i |=> clear_i || (out_valid_o && $stable(out_data_o)))
+  assert property (@(posedge clk_i) disable iff (!rst_ni || clear_i[0])
+      out_valid_o && !out_ready_i |=> clear_i[0] || (out_valid_o && $stable(out_data_o)))
   else $error("%m: the output changed before it was taken");
   assert property (@(posedge clk_i) disable iff (!rst_ni) count_q <= CountWidth'(Depth))
   else $error("%m: more words than places");

@@ -16,18 +16,23 @@ module mem_1r1w #(
   // verilator lint_off UNUSEDPARAM  // cells hold 0 then in any case
   parameter bit ZeroInit = 1'b0,  // words hold 0 when the device is configured (not at reset)
   // verilator lint_on UNUSEDPARAM
+  parameter int unsigned Addresses = 1,  // the same address so many times, each for a part of the cells: one would have too many readers
   localparam int unsigned IndexWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input logic clk_i,
 
-  input logic                  we_i,
-  input logic [IndexWidth-1:0] waddr_i,
-  input logic [     Width-1:0] wdata_i,
-  input logic [     Lanes-1:0] wstrb_i,
+  input logic we_i,
+  // verilator lint_off UNUSEDSIGNAL  // the model looks at the first addresses alone
+  input logic [Addresses-1:0][IndexWidth-1:0] waddr_i,
+  // verilator lint_on UNUSEDSIGNAL
+  input logic [Width-1:0] wdata_i,
+  input logic [Lanes-1:0] wstrb_i,
 
-  input  logic                  re_i,
-  input  logic [IndexWidth-1:0] raddr_i,
-  output logic [     Width-1:0] rdata_o  // two cycles after re_i; holds only until the next read's
+  input logic re_i,
+  // verilator lint_off UNUSEDSIGNAL
+  input logic [Addresses-1:0][IndexWidth-1:0] raddr_i,
+  // verilator lint_on UNUSEDSIGNAL
+  output logic [Width-1:0] rdata_o  // two cycles after re_i; holds only until the next read's
 );
 
   localparam int unsigned LaneWidth = Width / Lanes;
@@ -65,11 +70,11 @@ module mem_1r1w #(
     ) u_slice (
       .wclk_i(clk_i),
       .we_i(we[First+:Some]),
-      .waddr_i,
+      .waddr_i(waddr_i[s*Addresses/Slices]),
       .wdata_i(wdata[First*ColumnWidth+:Some*ColumnWidth]),
       .rclk_i(clk_i),
       .re_i,
-      .raddr_i,
+      .raddr_i(raddr_i[s*Addresses/Slices]),
       .rdata_o(rdata[First*ColumnWidth+:Some*ColumnWidth])
     );
   end
@@ -87,10 +92,10 @@ module mem_1r1w #(
     // outside of the loop, so that a simulator has nothing to do where nothing is written
     if (we_i) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
-        if (wstrb_i[l]) mem_q[waddr_i][l*LaneWidth+:LaneWidth] <= wdata_i[l*LaneWidth+:LaneWidth];
+        if (wstrb_i[l]) mem_q[waddr_i[0]][l*LaneWidth+:LaneWidth] <= wdata_i[l*LaneWidth+:LaneWidth];
       end
     end
-    if (re_i) array_q <= mem_q[raddr_i];
+    if (re_i) array_q <= mem_q[raddr_i[0]];
     rdata_q <= array_q;
   end
 

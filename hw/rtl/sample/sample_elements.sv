@@ -191,7 +191,7 @@ module sample_elements
 
   // ---- an element
 
-  logic [1:0] channel_q;
+  logic [1:0] channel_q, channel_previous_q, channel;  // the same twice, since one would have too many readers
   logic begins, last_channel;
   assign begins = stream_valid && state_valid && previous_valid && (noise_valid || !desc_i.noise) && ready_i && run_i && !stop_i;
   assign last_channel = channel_q == 2'(desc_i.channels - 3'd1);
@@ -199,12 +199,23 @@ module sample_elements
   assign noise_taken = begins && desc_i.noise;
   assign taken_o = begins;
 
+  always_comb begin
+    channel = channel_q;
+    if (begins) channel = last_channel ? '0 : channel_q + 1'b1;
+    if (!rst_ni || clear_i) channel = '0;
+  end
+  copies #(
+    .Width(2),
+    .Copies(2)
+  ) u_channel (
+    .clk_i,
+    .d_i(channel),
+    .q_o({channel_q, channel_previous_q})
+  );
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
-      channel_q <= '0;
-      valid_o   <= 1'b0;
+      valid_o <= 1'b0;
     end else begin
-      if (begins) channel_q <= last_channel ? '0 : channel_q + 1'b1;
       valid_o <= begins;
     end
   end
@@ -212,7 +223,7 @@ module sample_elements
   always_ff @(posedge clk_i) begin
     stream_o <= stream[channel_q];
     state_o <= state[channel_q];
-    previous_o <= first_step_i ? '0 : previous[channel_q][$bits(prediction_t)-1:0];
+    previous_o <= first_step_i ? '0 : previous[channel_previous_q][$bits(prediction_t)-1:0];
     noise_o <= desc_i.noise ? normal : '0;
   end
 

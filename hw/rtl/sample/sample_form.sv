@@ -67,6 +67,7 @@ module sample_form
             .clk_i,
             .a_i({i == 32'(CoefficientLimbs[t]) - 1 && coefficient_i[t][26*i+26], coefficient_i[t][26*i+:26]}),
             .b_i({j == 32'(ValueLimbs[t]) - 1 && late[t][17*j+17], late[t][17*j+:17]}),
+            .c_i('0),
             .pcin_i(above_cascade),
             .pcout_o(cascade),
             .p_o(sum)

@@ -88,20 +88,20 @@ module sample_head
     end
   end
 
-  // the shift for the two coefficients, and of each for the lower and the upper half of its bits: one would have too many readers
-  logic [1:0][1:0][5:0] shift_late_q;
-  logic [1:0][1:0][56:0] part;
-  logic [1:0][1:0][89:0] shifted;
+  // the shift for the two coefficients, and of each for thirds of its bits: one would have too many readers
+  logic [1:0][2:0][5:0] shift_late_q;
+  logic [1:0][2:0][56:0] part;
+  logic [1:0][2:0][89:0] shifted;
   copies #(
     .Width(6),
-    .Copies(4)
+    .Copies(6)
   ) u_shift (
     .clk_i,
     .d_i(shift_q),
     .q_o(shift_late_q)
   );
   always_comb begin
-    for (int unsigned k = 0; k < 2; k++) begin
+    for (int unsigned k = 0; k < 3; k++) begin
       part[0][k] = 57'(x0_stream_q) << shift_late_q[0][k][2:0];
       part[1][k] = 57'(eps_stream_q) << shift_late_q[1][k][2:0];
       shifted[0][k] = 90'(x0_part_q) << {shift_late_q[0][k][5:3], 3'b0};
@@ -132,10 +132,10 @@ module sample_head
       endcase
     end
     // long before they are used
-    x0_part_q <= {part[0][1][56:28], part[0][0][27:0]};
-    eps_part_q <= {part[1][1][56:28], part[1][0][27:0]};
-    form_q.x0_stream <= {shifted[0][1][89:45], shifted[0][0][44:0]};
-    form_q.eps_stream <= {shifted[1][1][89:45], shifted[1][0][44:0]};
+    x0_part_q <= {part[0][2][56:38], part[0][1][37:19], part[0][0][18:0]};
+    eps_part_q <= {part[1][2][56:38], part[1][1][37:19], part[1][0][18:0]};
+    form_q.x0_stream <= {shifted[0][2][89:60], shifted[0][1][59:30], shifted[0][0][29:0]};
+    form_q.eps_stream <= {shifted[1][2][89:60], shifted[1][1][59:30], shifted[1][0][29:0]};
     minus_low_q <= {1'b0, ~form_q.clip[23:0]} + 25'd1;
     form_q.minus_clip <= {{1'b1, ~form_q.clip[47:24]} + 25'(minus_low_q[24]), minus_low_q[23:0]};
   end

@@ -26,8 +26,11 @@ module sample_noise #(
   logic [Rings-1:0] block_valid, block_taken;
   logic number_taken, fifo_ready, made, taken_q;
   logic [Rings-1:0][3:0][31:0] block;
-  logic [RingWidth-1:0] ring_q;  // whose turn it is
-  logic [1:0] word_q;
+  logic [RingWidth-1:0] ring_q, ring;  // whose turn it is
+  logic [1:0] word_q, word;
+  // the same for 8 bits of a number each: one would have too many readers
+  logic [3:0][RingWidth-1:0] ring_part_q;
+  logic [3:0][1:0] word_part_q;
   logic [CountWidth-1:0] places_q, fifo_count;
   logic [31:0] uniform_q;
   logic signed [31:0] number;
@@ -51,18 +54,35 @@ module sample_noise #(
   end
 
   assign number_taken = block_valid[ring_q] && places_q != '0;
-  always_ff @(posedge clk_i) uniform_q <= block[ring_q][word_q];
+  always_ff @(posedge clk_i) begin
+    for (int unsigned k = 0; k < 4; k++) uniform_q[8*k+:8] <= block[ring_part_q[k]][word_part_q[k]][8*k+:8];
+  end
+
+  always_comb begin
+    ring = ring_q;
+    word = word_q + 2'(number_taken);
+    if (number_taken && word_q == 2'd3) ring = ring_q == RingWidth'(Rings - 1) ? '0 : ring_q + 1'b1;
+    if (!rst_ni || clear_i) {ring, word} = '0;
+  end
+  for (genvar k = 0; k < 4; k++) begin : gen_part
+    copies #(
+      .Width(RingWidth + 2),
+      .Copies(1)
+    ) u_part (
+      .clk_i,
+      .d_i({ring, word}),
+      .q_o({ring_part_q[k], word_part_q[k]})
+    );
+  end
 
   always_ff @(posedge clk_i) begin
+    ring_q <= ring;
+    word_q <= word;
     if (!rst_ni || clear_i) begin
-      ring_q   <= '0;
-      word_q   <= '0;
       places_q <= CountWidth'(Depth);
       taken_q  <= 1'b0;
     end else begin
       taken_q <= number_taken;
-      word_q  <= word_q + 2'(number_taken);
-      if (number_taken && word_q == 2'd3) ring_q <= ring_q == RingWidth'(Rings - 1) ? '0 : ring_q + 1'b1;
       places_q <= places_q + CountWidth'(valid_o && ready_i) - CountWidth'(number_taken);
     end
   end

@@ -9,7 +9,8 @@ module shared_mem #(
   parameter int unsigned Width = 64,
   parameter int unsigned Lanes = 1,  // write strobes
   parameter int unsigned Depth = 1024,
-  parameter bit ZeroInit = 1'b0
+  parameter bit ZeroInit = 1'b0,
+  parameter int unsigned Addresses = 1  // registers of an address, each for a part of the block RAMs
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -32,7 +33,8 @@ module shared_mem #(
   localparam int unsigned IndexWidth = $clog2(Depth);
 
   logic mem_req, mem_we;
-  logic [AddrWidth-1:0] mem_addr, mem_waddr;
+  logic [Addresses-1:0][AddrWidth-1:0] mem_addr, mem_waddr;
+  logic [Addresses-1:0][IndexWidth-1:0] mem_index, mem_windex;
   logic [Width-1:0] mem_wdata, mem_rdata;
   logic [Lanes-1:0] mem_wstrb;
 
@@ -41,7 +43,8 @@ module shared_mem #(
     .AddrWidth(AddrWidth),
     .DataWidth(Width),
     .Latency(2),
-    .Pipe(1'b1)
+    .Pipe(1'b1),
+    .Addresses(Addresses)
   ) u_read (
     .clk_i,
     .rst_ni,
@@ -61,7 +64,8 @@ module shared_mem #(
     .AddrWidth(AddrWidth),
     .DataWidth(Width),
     .Lanes(Lanes),
-    .Pipe(1'b1)
+    .Pipe(1'b1),
+    .Addresses(Addresses)
   ) u_write (
     .clk_i,
     .rst_ni,
@@ -77,26 +81,29 @@ module shared_mem #(
     .mem_wgnt_i(1'b1)
   );
 
+  for (genvar k = 0; k < Addresses; k++) begin : gen_index
+    assign mem_index[k] = mem_addr[k][IndexWidth-1:0];
+    assign mem_windex[k] = mem_waddr[k][IndexWidth-1:0];
+  end
   mem_1r1w #(
     .Width(Width),
     .Depth(Depth),
     .Lanes(Lanes),
-    .ZeroInit(ZeroInit)
+    .ZeroInit(ZeroInit),
+    .Addresses(Addresses)
   ) u_mem (
     .clk_i,
-    .we_i(mem_we && 32'(mem_waddr) < Depth),
-    .waddr_i(mem_waddr[IndexWidth-1:0]),
+    .we_i(mem_we && 32'(mem_waddr[0]) < Depth),
+    .waddr_i(mem_windex),
     .wdata_i(mem_wdata),
     .wstrb_i(mem_wstrb),
     .re_i(mem_req),
-    .raddr_i(mem_addr[IndexWidth-1:0]),
+    .raddr_i(mem_index),
     .rdata_o(mem_rdata)
   );
 
-  if (AddrWidth > IndexWidth) begin : gen_unused
-    logic unused_addr;
-    assign unused_addr = ^mem_addr[AddrWidth-1:IndexWidth];
-  end
+  logic unused_addr;
+  assign unused_addr = ^{mem_addr, mem_waddr};
 
   for (genvar r = 0; r < Readers; r++) begin : gen_read_range
     always_ff @(posedge clk_i) begin

@@ -63,7 +63,8 @@ module stream_mem #(
       .AddrWidth(RowWidth),
       .Width(Width),
       .Lanes(Lanes),
-      .Depth(Depth / Banks)
+      .Depth(Depth / Banks),
+      .Addresses(2)
     ) u_bank (
       .clk_i,
       .rst_ni,
