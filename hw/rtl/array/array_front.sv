@@ -100,8 +100,7 @@ module array_front
     weight_q <= weight_rdata_i;
     for (int unsigned j = 0; j < P; j++) begin
       for (int unsigned i = 0; i < I; i++) begin
-        route_t of;
-        of = arrived[j][i*Parts/I];
+        automatic route_t of = arrived[j][i*Parts/I];
         if (of.bypass) operand_q[j][i] <= bypass_operand_i[j][i];
         else if (of.fill) operand_q[j][i] <= of.fill_value;
         else if (of.load) operand_q[j][i] <= operand_rdata_i[of.bank][i];

@@ -200,8 +200,7 @@ module attention_drain
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < I; i++) begin
       for (int unsigned b = 0; b < 32; b++) begin
-        choice_t of;
-        of = choice_q[i][b*Choices/32];
+        automatic choice_t of = choice_q[i][b*Choices/32];
         x1_q[i][b] <= read[of.row][32'(of.sub)*I+i][b];
       end
     end

@@ -360,8 +360,7 @@ module softmax #(
     assign lanes = read;
     always_ff @(posedge clk_i) begin
       for (int unsigned i = 0; i < I; i++) begin
-        logic [SubWidth-1:0] sub;
-        sub = O > I ? address1_q[i*WeightChunks/I].block[SubWidth-1:0] : '0;
+        automatic logic [SubWidth-1:0] sub = O > I ? address1_q[i*WeightChunks/I].block[SubWidth-1:0] : '0;
         e2_q[p][i] <= lanes[32'(sub)*I+i];
       end
       e3_q[p] <= e2_q[p];

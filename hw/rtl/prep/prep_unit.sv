@@ -456,8 +456,7 @@ module prep_unit
   always_ff @(posedge clk_i) begin
     for (int unsigned p = 0; p < Pixels; p++) begin
       for (int unsigned i = 0; i < I; i++) begin
-        choice_t of;
-        of = choice_q[p][i*Choices/I];
+        automatic choice_t of = choice_q[p][i*Choices/I];
         if (of.to_stream) result_q[p][i] <= p == 1 ? x4_q[0][i][15:8] : x4_q[0][i][7:0];
         else if (of.planes) result_q[p][i] <= plane[of.mean ? 0 : of.from_state ? p % StatePixels : p][i];
         else result_q[p][i] <= operand22[of.mean ? 0 : p % LanePixels][i];
