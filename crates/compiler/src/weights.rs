@@ -106,7 +106,7 @@ mod tests {
             inputs: 2,
         };
         let weights = ConvWeights {
-            weight: (-7..=7).cycle().take(2 * 9 * 2).collect(),
+            weight: (-8..=7).cycle().take(2 * 9 * 2).collect(),
             bits: WeightBits::Four,
             scale: vec![],
             bias: vec![],

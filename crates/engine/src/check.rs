@@ -165,10 +165,10 @@ fn check_node(graph: &Graph, node: &Node, params: &NodeParams) -> Result<(), Ref
             want(weights.weight.len() == expected, || {
                 format!("{} weights, expected {expected}", weights.weight.len())
             })?;
-            let max = weights.bits.max();
-            let beyond = |w: &&i8| i32::from(**w).abs() > max;
+            let (min, max) = (weights.bits.min(), weights.bits.max());
+            let beyond = |w: &&i8| !(min..=max).contains(&i32::from(**w));
             match weights.weight.iter().find(beyond) {
-                Some(w) => Err(format!("a weight is {w}, expected -{max} to {max}")),
+                Some(w) => Err(format!("a weight is {w}, expected {min} to {max}")),
                 None => Ok(()),
             }
         }

@@ -33,8 +33,17 @@ pub const VERSION_PHASES: &str = "3.0";
 /// Version of a file with split blocks ([`Rewrites::split_from`]), in phases or not, of either width.
 pub const VERSION_SPLIT: &str = "4.0";
 
+/// Version of a file with a 4-bit weight of -8, rewritten or not: readers of the versions before refuse that weight.
+pub const VERSION_LEAST_WEIGHT4: &str = "5.0";
+
 /// All versions that are read.
-const VERSIONS: [&str; 4] = [VERSION, VERSION_WEIGHT4, VERSION_PHASES, VERSION_SPLIT];
+const VERSIONS: [&str; 5] = [
+    VERSION,
+    VERSION_WEIGHT4,
+    VERSION_PHASES,
+    VERSION_SPLIT,
+    VERSION_LEAST_WEIGHT4,
+];
 
 /// The metadata's one key. (One, because safetensors writes several in no fixed order, and the same
 /// model must give the same bytes.)
@@ -202,13 +211,25 @@ impl QuantisedModel {
     /// The version that its file has: the oldest that can hold it.
     #[must_use]
     pub fn format_version(&self) -> &'static str {
-        let four = |n: &NodeParams| matches!(n, NodeParams::Conv(c) if c.bits == WeightBits::Four);
+        let of_four = |n: &'_ NodeParams| match n {
+            NodeParams::Conv(c) if c.bits == WeightBits::Four => {
+                Some(c.weight.iter().min().copied())
+            }
+            _ => None,
+        };
+        let least: Vec<Option<i8>> = self.nodes.iter().filter_map(of_four).collect();
         let rewrites = self.rewrites.used(&self.graph);
-        if rewrites.split_from.is_some() {
+        if least
+            .iter()
+            .flatten()
+            .any(|&w| i32::from(w) < -weight4::WEIGHT4_MAX)
+        {
+            VERSION_LEAST_WEIGHT4
+        } else if rewrites.split_from.is_some() {
             VERSION_SPLIT
         } else if rewrites.phases_from.is_some() {
             VERSION_PHASES
-        } else if self.nodes.iter().any(four) {
+        } else if !least.is_empty() {
             VERSION_WEIGHT4
         } else {
             VERSION
@@ -529,13 +550,7 @@ impl<'a> Reader<'a> {
                 return Err(content(self.name, what));
             }
         }
-        match weights.iter().find(|&&w| w < -7) {
-            Some(w) => Err(content(
-                self.name,
-                format!("tensor `{four}` holds {w}, expected -7 to 7"),
-            )),
-            None => Ok((weights, WeightBits::Four)),
-        }
+        Ok((weights, WeightBits::Four))
     }
 
     fn wide(&self, name: &str, outputs: usize, inputs: usize) -> Result<WideLinear, FileError> {

@@ -154,12 +154,21 @@ pub enum WeightBits {
     /// `-127..=127`.
     #[default]
     Eight,
-    /// `-7..=7`.
+    /// `-8..=7`.
     Four,
 }
 
 impl WeightBits {
-    /// Largest magnitude.
+    /// Least weight.
+    #[must_use]
+    pub const fn min(self) -> i32 {
+        match self {
+            Self::Eight => -diffuser_spec::OPERAND_MAX,
+            Self::Four => diffuser_spec::weight4::WEIGHT4_MIN,
+        }
+    }
+
+    /// Largest weight.
     #[must_use]
     pub const fn max(self) -> i32 {
         match self {

@@ -72,9 +72,10 @@ impl Room {
                 return (integers, scale);
             };
             scale = coarser;
-            let (step, limit) = (scale_to_f64(scale), f64::from(self.bits.max()));
+            let step = scale_to_f64(scale);
+            let [low, high] = [self.bits.min(), self.bits.max()].map(f64::from);
             for (w, &r) in integers.iter_mut().zip(real) {
-                *w = (f64::from(r) / step).round().clamp(-limit, limit) as i8;
+                *w = (f64::from(r) / step).round().clamp(low, high) as i8;
             }
         }
     }

@@ -94,11 +94,11 @@ pub(crate) fn joined(
 
 /// Integers nearest to one output channel's weights, and their step.
 fn nearest(row: &[f32], least_step: f64, bits: WeightBits) -> (Vec<i8>, Scale) {
-    let limit = f64::from(bits.max());
+    let [low, high] = [bits.min(), bits.max()].map(f64::from);
     let error = |step: f64| -> f64 {
         row.iter()
             .map(|&w| {
-                let e = (f64::from(w) / step).round().clamp(-limit, limit) * step - f64::from(w);
+                let e = (f64::from(w) / step).round().clamp(low, high) * step - f64::from(w);
                 e * e
             })
             .sum()
@@ -111,7 +111,7 @@ fn nearest(row: &[f32], least_step: f64, bits: WeightBits) -> (Vec<i8>, Scale) {
     let step = scale_to_f64(s);
     let integers = row
         .iter()
-        .map(|&w| (f64::from(w) / step).round().clamp(-limit, limit) as i8)
+        .map(|&w| (f64::from(w) / step).round().clamp(low, high) as i8)
         .collect();
     (integers, s)
 }
@@ -245,7 +245,7 @@ fn channel_with_feedback(channel: &Channel, factors: &[&Factor]) -> (Vec<i8>, Sc
             .zip(factors)
             .map(|(block, factor)| {
                 let weights: Vec<f64> = block.columns.iter().map(|&c| row[c].into()).collect();
-                rounding::round(&weights, &steps, factor, bits.max(), feedback)
+                rounding::round(&weights, &steps, factor, bits.min()..=bits.max(), feedback)
             })
             .collect();
         let lanes: Vec<(f64, Vec<i8>, Scale)> = (0..LANES)
@@ -329,7 +329,8 @@ pub fn convolution_with_adaround(
                 block.columns.iter().map(real)
             })
             .collect();
-        let integers = rounding::adaround(&real, &covariance, size, room.bits.max());
+        let integers =
+            rounding::adaround(&real, &covariance, size, room.bits.min()..=room.bits.max());
         let rows = integers.chunks_exact(size).zip(real.chunks_exact(size));
         for (o, (row, real)) in rows.enumerate() {
             let plain: Vec<i8> = block.columns.iter().map(|&c| near[o].0[c]).collect();

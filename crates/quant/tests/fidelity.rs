@@ -286,6 +286,7 @@ const FINGERPRINTS: &[(&str, u64)] = &[
     ("v1.0.safetensors", 0x291f_9c8c_adec_d970),
     ("v3.0.safetensors", 0xb984_1335_a1e1_60a6),
     ("v4.0.safetensors", 0xfa1b_c537_ccb4_bb35),
+    ("v5.0.safetensors", 0xa69b_c82f_4e60_990b),
 ];
 
 /// One file of each version of the format. `UPDATE_GOLDEN=1` writes the newest (only ever for a new

@@ -1,16 +1,19 @@
 //! Weights of 4 bits, two in a byte.
 
-/// Largest magnitude of a 4-bit weight; -8 is never used, as -128 is not among those of 8 bits.
+/// Largest 4-bit weight.
 pub const WEIGHT4_MAX: i32 = 7;
 
-/// Two weights, `-7..=7`, as a byte: the first in the low half, each in two's complement.
+/// Least 4-bit weight: of so few values none is left out, as -128 is of those of 8 bits.
+pub const WEIGHT4_MIN: i32 = -8;
+
+/// Two weights, `-8..=7`, as a byte: the first in the low half, each in two's complement.
 #[inline]
 #[must_use]
 pub const fn pack(first: i8, second: i8) -> u8 {
     (first as u8 & 0x0F) | (second as u8) << 4
 }
 
-/// The two weights of a byte; -8 where the bits say so, which is no weight.
+/// The two weights of a byte.
 #[inline]
 #[must_use]
 pub const fn unpack(byte: u8) -> [i8; 2] {

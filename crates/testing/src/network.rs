@@ -235,9 +235,9 @@ impl Network {
             0 => WeightBits::Eight,
             _ => WeightBits::Four,
         };
-        let max = i64::from(bits.max());
+        let (min, max) = (i64::from(bits.min()), i64::from(bits.max()));
         let weight = (0..op.weight_rows() * op.kernel * op.kernel * c)
-            .map(|_| self.random.range(-max, max) as i8)
+            .map(|_| self.random.range(min, max) as i8)
             .collect();
         let params = NodeParams::Conv(ConvWeights {
             weight,

@@ -134,13 +134,14 @@ fn node(model: &QuantisedModel, index: usize, four: bool, r: &mut Random) -> Nod
             };
             let terms = conv.kernel * conv.kernel * conv.input_channels.len();
             let input = model.operand_step(node.inputs[0], 0);
-            let mut max = i64::from(bits.max());
+            let (mut min, mut max) = (i64::from(bits.min()), i64::from(bits.max()));
             if input.planes {
                 // accumulators of two planes stay in 32 bits
-                max = max.min((1 << 31) / 12_000 / terms as i64);
+                let most = (1 << 31) / 12_000 / terms as i64;
+                (min, max) = (min.max(-most), max.min(most));
             }
             let weight = (0..terms * conv.weight_rows())
-                .map(|_| r.range(-max, max) as i8)
+                .map(|_| r.range(min, max) as i8)
                 .collect();
             let out = &model.graph.tensors[node.output];
             // accumulators of independent values end up in the output's range

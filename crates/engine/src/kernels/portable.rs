@@ -51,7 +51,7 @@ pub(crate) struct Pairs {
 const CHUNK: usize = 16;
 
 impl Pairs {
-    /// Of rows of `k` words, `-7..=7`.
+    /// Of rows of `k` words, `-8..=7`.
     fn new(words: &[i16], k: usize) -> Self {
         let row = k.div_ceil(2 * CHUNK) * CHUNK;
         let mut bytes = Vec::with_capacity(words.len() / k * row);

@@ -1,5 +1,7 @@
 //! AdaRound: learning whether each weight is rounded up or down.
 
+use std::ops::RangeInclusive;
+
 use diffuser_reference::matrix::{Into, Matrix, Threads, multiply};
 use rayon::prelude::*;
 
@@ -20,7 +22,7 @@ const STRETCH: [f32; 2] = [-0.1, 1.1];
 const ROWS: usize = 32;
 
 /// Integers for weights in units of their steps, row by row (`rows * size`), below or above each, in
-/// `-max..=max`; `max` is at most 127.
+/// `range`, one of `i8`.
 ///
 /// `covariance` (`size * size`, damped) is that of the layer's inputs. Each weight is `floor(w) + h(v)` with a
 /// stretched sigmoid `h`; Adam lowers `e C e^T` of every row's error `e`, and a regulariser drives `h` to 0 or 1
@@ -30,20 +32,25 @@ const ROWS: usize = 32;
 /// # Panics
 /// When the covariance is not square or the weights are no whole rows.
 #[must_use]
-pub fn adaround(weights: &[f32], covariance: &[f64], size: usize, max: i32) -> Vec<i8> {
+pub fn adaround(
+    weights: &[f32],
+    covariance: &[f64],
+    size: usize,
+    range: RangeInclusive<i32>,
+) -> Vec<i8> {
     assert_eq!(covariance.len(), size * size, "a square matrix");
     assert_eq!(weights.len() % size, 0, "whole rows");
     let mean = (0..size).map(|i| covariance[i * size + i]).sum::<f64>() / size as f64;
     let c: Vec<f32> = covariance.iter().map(|&x| (x / mean) as f32).collect();
     let chunks = weights.par_chunks(ROWS * size);
-    let limit = max as f32;
+    let limits = [*range.start() as f32, *range.end() as f32];
     chunks
-        .flat_map_iter(|rows| some_rows(rows, &c, limit))
+        .flat_map_iter(|rows| some_rows(rows, &c, limits))
         .collect()
 }
 
-/// The integers of some rows, up to `limit`; `c` has a mean variance of one.
-fn some_rows(weights: &[f32], c: &[f32], limit: f32) -> Vec<i8> {
+/// The integers of some rows, between `limits`; `c` has a mean variance of one.
+fn some_rows(weights: &[f32], c: &[f32], [low, high]: [f32; 2]) -> Vec<i8> {
     let size = c.len().isqrt();
     let rows = weights.len() / size;
     // at first every weight is what it was
@@ -54,7 +61,7 @@ fn some_rows(weights: &[f32], c: &[f32], limit: f32) -> Vec<i8> {
     for i in 0..ITERATIONS {
         let progress = i as f32 / ITERATIONS as f32;
         for ((e, &v), &w) in lost.iter_mut().zip(&v).zip(weights) {
-            *e = (w.floor() + rectified(v).0).clamp(-limit, limit) - w;
+            *e = (w.floor() + rectified(v).0).clamp(low, high) - w;
         }
         let (left, right) = (
             Matrix::rows(&lost, rows, size, size),
@@ -67,7 +74,7 @@ fn some_rows(weights: &[f32], c: &[f32], limit: f32) -> Vec<i8> {
         for (((v, m), &g), &w) in v.iter_mut().zip(&mut moments).zip(&gradient).zip(weights) {
             let (h, slope) = rectified(*v);
             // a weight beyond the largest integer stays there, up or down
-            let free = if (w.floor() + h).abs() <= limit {
+            let free = if (low..=high).contains(&(w.floor() + h)) {
                 1.0
             } else {
                 0.0
@@ -85,7 +92,7 @@ fn some_rows(weights: &[f32], c: &[f32], limit: f32) -> Vec<i8> {
     }
     let up = |v: f32| if rectified(v).0 >= 0.5 { 1.0 } else { 0.0 };
     (weights.iter().zip(&v))
-        .map(|(&w, &v)| (w.floor() + up(v)).clamp(-limit, limit) as i8)
+        .map(|(&w, &v)| (w.floor() + up(v)).clamp(low, high) as i8)
         .collect()
 }
 
@@ -133,7 +140,7 @@ mod tests {
             let mut c = covariance(size, rank, 3);
             (0..size).for_each(|i| c[i * size + i] += 0.05);
             let w = weights(size * 40);
-            let learnt = adaround(&w, &c, size, 127);
+            let learnt = adaround(&w, &c, size, -127..=127);
             let nearest: Vec<i8> = w.iter().map(|w| w.round() as i8).collect();
             let errors = [&learnt, &nearest].map(|q| error(&w, q, &c, size));
             assert!(errors[0] < 0.7 * errors[1], "{size}: {errors:?}");
@@ -141,7 +148,7 @@ mod tests {
                 assert!((f32::from(q) - w).abs() <= 1.0);
             }
             // the same whatever else is rounded with it
-            assert_eq!(adaround(&w[..size * 40], &c, size, 127), learnt);
+            assert_eq!(adaround(&w[..size * 40], &c, size, -127..=127), learnt);
         }
     }
 
@@ -152,7 +159,7 @@ mod tests {
         (0..size).for_each(|i| c[i * size + i] = 1.0);
         let mut w = weights(size * 4);
         (w[0], w[1]) = (127.0, -127.0);
-        for (&q, &w) in adaround(&w, &c, size, 127).iter().zip(&w) {
+        for (&q, &w) in adaround(&w, &c, size, -127..=127).iter().zip(&w) {
             // ties may go either way
             assert!((f32::from(q) - w).abs() <= 0.5 + 1e-4, "{w}: {q}");
         }

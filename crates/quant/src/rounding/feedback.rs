@@ -1,5 +1,7 @@
 //! Rounding one output channel's weights with error feedback.
 
+use std::ops::RangeInclusive;
+
 use super::Factor;
 
 /// Number of step sizes that are tried side by side.
@@ -14,7 +16,7 @@ pub struct Rounded {
     pub error: [f64; LANES],
 }
 
-/// Round `weights` (in the order of columns) to `-max..=max` with each of `steps`; `max` is at most 127.
+/// Round `weights` (in the order of columns) to integers within `range` with each of `steps`; `range` is one of `i8`.
 ///
 /// Without `feedback` every weight goes to the nearest integer; the error is measured all the same.
 ///
@@ -25,12 +27,12 @@ pub fn round(
     weights: &[f64],
     steps: &[f64; LANES],
     factor: &Factor,
-    max: i32,
+    range: RangeInclusive<i32>,
     feedback: bool,
 ) -> Rounded {
     let size = factor.size();
     assert_eq!(weights.len(), size, "one weight a column");
-    let limit = f64::from(max);
+    let [low, high] = [*range.start(), *range.end()].map(f64::from);
     let mut integers = vec![[0; LANES]; size];
     let mut error = [0.0; LANES];
     // what each weight should be, given what those before it have become
@@ -45,7 +47,7 @@ pub fn round(
             } else {
                 weights[column]
             };
-            let q = (target / step).round().clamp(-limit, limit);
+            let q = (target / step).round().clamp(low, high);
             integers[column][lane] = q as i8;
             error[lane] += factor.weight[k] * (q * step - head[k][lane]).powi(2);
             lost[lane] = q * step - weights[column];
@@ -109,7 +111,7 @@ pub(super) mod tests {
                 let steps: [f64; LANES] =
                     std::array::from_fn(|lane| 3.0 / 127.0 * (1.0 - 0.04 * lane as f64));
                 for (feedback, sum) in [false, true].into_iter().zip(&mut sums) {
-                    let rounded = round(&weights, &steps, &factor, 127, feedback);
+                    let rounded = round(&weights, &steps, &factor, -127..=127, feedback);
                     for (lane, step) in steps.into_iter().enumerate() {
                         let e: Vec<f64> = (0..size)
                             .map(|i| f64::from(rounded.integers[i][lane]) * step - weights[i])
@@ -134,8 +136,11 @@ pub(super) mod tests {
         let factor = Factor::new(c, size);
         let weights: Vec<f64> = (0..size).map(|i| uniform(7, i)).collect();
         let steps = [0.01; LANES];
-        let fed_back = round(&weights, &steps, &factor, 127, true);
-        assert_eq!(fed_back, round(&weights, &steps, &factor, 127, false));
+        let fed_back = round(&weights, &steps, &factor, -127..=127, true);
+        assert_eq!(
+            fed_back,
+            round(&weights, &steps, &factor, -127..=127, false)
+        );
         assert_eq!(
             fed_back.integers[3][0],
             (weights[3] / 0.01).round().clamp(-127.0, 127.0) as i8
