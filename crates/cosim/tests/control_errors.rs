@@ -328,28 +328,68 @@ fn what_hangs_ends_in_a_timeout() {
     assert!(bench.read(register::CYCLES_LOW) > 2200);
 }
 
-#[test]
-fn the_host_hears_of_a_unit_that_does_not_come_to_an_end() {
-    let mut bench = Bench::new(0);
-    let all = [plain(op_of(Unit::Norm, 0)), end()];
-    bench.trouble = Some(Trouble::Deaf(Unit::Norm, 0, 20_000));
-    bench.write(register::TIMEOUT, 500);
+/// Cycles without a retirement after an error that mean a unit or the bus will never answer.
+const NEVER: u64 = 1 << 16;
+
+/// A bench that has started a program whose first descriptor, of `norm`, does not end, and does not hear of a flush for so many cycles; `norm` has it, and an
+/// opcode that is none comes later, if that is `wrong`. The host is told of errors.
+fn deaf(seed: u64, cycles: u64, wrong: bool) -> Bench {
+    let mut bench = Bench::new(seed);
+    let mut all = vec![plain(op_of(Unit::Norm, 0))];
+    // more than the queue holds: the last ones are dispatched when the unit works
+    all.extend((0..8).map(|n| plain(op_of(Unit::Dma, n))));
+    all.push(if wrong { [0xff; 16] } else { end() });
+    bench.trouble = Some(Trouble::Deaf(Unit::Norm, 0, cycles));
+    bench.write(register::TIMEOUT, 0);
     bench.write(register::INTERRUPT_ENABLE, 2);
     bench.load(&all, 1);
     bench.start();
-    while !bench.top.irq_o() {
-        assert!(bench.cycle < 3000);
+    while !bench.starts.iter().any(|s| s.unit == Unit::Norm) {
         bench.step();
     }
-    assert_eq!(bench.read(register::STATUS), ERROR | 1);
-    assert_eq!(
-        bench.error(),
-        (ErrorCode::Timeout as u32, Unit::Norm as u32, 0)
-    );
-    bench.write(register::INTERRUPT, 3);
-    assert_eq!(bench.finish(30_000), ERROR);
-    assert_eq!(bench.read(register::INTERRUPT), 0, "raised once");
-    recovers(&mut bench);
+    bench
+}
+
+/// Whatever the timeout, 0 (never) among them, and whoever it was that stopped the program.
+#[test]
+fn the_host_hears_of_a_unit_that_does_not_come_to_an_end() {
+    let (opcode, timeout) = (ErrorCode::Opcode, ErrorCode::Timeout);
+    for (cycles, code, who) in [
+        (1, timeout, Unit::Norm as u32),
+        (500, timeout, Unit::Norm as u32),
+        (0, opcode, SEQUENCER),
+    ] {
+        let mut bench = deaf(0, NEVER + 10_000, code == opcode);
+        bench.write(register::TIMEOUT, cycles);
+        let begin = bench.cycle;
+        while !bench.top.irq_o() {
+            assert!(bench.cycle - begin < NEVER + 2000, "{code:?} {cycles}");
+            bench.step();
+        }
+        assert!(bench.cycle - begin > NEVER, "{code:?} {cycles}");
+        assert_eq!(bench.read(register::STATUS), ERROR | 1);
+        let (found, unit, _) = bench.error();
+        assert_eq!((found, unit), (code as u32, who));
+        bench.write(register::INTERRUPT, 3);
+        assert_eq!(bench.finish(30_000), ERROR);
+        assert_eq!(bench.read(register::INTERRUPT), 0, "raised once");
+        recovers(&mut bench);
+    }
+}
+
+/// However short the timeout is: the error is told when all have come to their end, never while one has not.
+#[test]
+fn an_error_is_told_at_rest() {
+    for timeout in [1, 2, 7, 50, 500] {
+        let mut bench = deaf(timeout.into(), 3000, false);
+        bench.write(register::TIMEOUT, timeout);
+        while !bench.top.irq_o() {
+            bench.step();
+        }
+        assert_eq!(bench.read(register::STATUS), ERROR, "after {timeout}");
+        bench.write(register::INTERRUPT, 3);
+        recovers(&mut bench);
+    }
 }
 
 #[test]

@@ -284,9 +284,9 @@ module control
     end
   end
 
-  // Cycles since the last retirement; while draining, since the error. The comparison is a register late.
+  // Cycles since the last retirement; while draining, since the error. The comparisons are a register late.
   logic [31:0] quiet_q;
-  logic overdue_q, quiet_clear, stop;
+  logic overdue_q, stuck_q, quiet_clear, stop;
   logic [NumUnits-1:0] retiring_q;
 
   assign quiet_clear = retiring_q != '0 || stop || !(state_q inside {Run, Settle, Drain});
@@ -296,6 +296,7 @@ module control
     if (quiet_clear) quiet_q <= '0;
     else if (!(&quiet_q)) quiet_q <= quiet_q + 1'b1;
     overdue_q <= !quiet_clear && quiet_q >= timeout && timeout != '0;
+    stuck_q <= !quiet_clear && quiet_q[DrainLog];
   end
 
   // A stuck program: blame a unit that holds a descriptor, else the sequencer.
@@ -347,8 +348,9 @@ module control
   assign take = state_q == Idle && start;
   assign clear = take || (state_q == Idle && soft_reset) || (state_q == Finish && resetting_q);
   assign raise_done = state_q == Finish && !resetting_q && !faulted_q;
-  // A unit or a bus that never answers keeps `busy` for ever; the host hears of the error all the same.
-  assign raise_error = faulted_q && !resetting_q && !raised_q && (state_q == Finish || (state_q == Drain && overdue_q));
+  // A unit or a bus that never answers keeps `busy` for ever; the host hears of the error all the same. `TIMEOUT` has no say in
+  // it: one that is shorter than the units take to stop would tell of the error while the program is still under way.
+  assign raise_error = faulted_q && !resetting_q && !raised_q && (state_q == Finish || (state_q == Drain && stuck_q));
 
   always_ff @(posedge clk_i) begin
     bad_q <= {

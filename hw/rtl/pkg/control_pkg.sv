@@ -35,4 +35,7 @@ package control_pkg;
   localparam int unsigned BusAddrWidth = 40;
   localparam int unsigned MaxBeats = 16;  // bursts end where the address is a multiple of 256: none crosses 4 KB
 
+  // After an error a unit or the bus that lets nothing retire for 2^DrainLog cycles will never answer (docs/isa.md).
+  localparam int unsigned DrainLog = 16;
+
 endpackage
