@@ -16,9 +16,8 @@
 mod run;
 
 #[cfg(any(top_core_small, top_core_zu9eg))]
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../compiler/tests/common/model.rs"]
-mod model;
+#[path = "../../compiler/tests/common/mod.rs"]
+mod common;
 
 #[cfg(any(top_core_small, top_core_zu9eg))]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -37,8 +36,8 @@ mod step {
     use diffuser_model::rewrite::Rewrites;
     use diffuser_model::sampling::Sampler;
 
+    use crate::common::model::{Kind, random_model_of};
     use crate::job::network_on;
-    use crate::model::{Kind, random_model_of};
     use crate::run::{Outcome, SIZES, TARGET, compare, near};
 
     /// By node of the graph, the counters of the array's descriptors in the last step, and their sum. A step alone has the start of the

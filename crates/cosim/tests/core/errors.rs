@@ -3,18 +3,16 @@
 use diffuser_cosim::bench::Random;
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_cosim::rtl::Rtl;
-use diffuser_device::host::{Driver, HostError};
+use diffuser_device::host::{Driver, HostError, Placement};
 use diffuser_device::{Device, Options, Simulator};
-use diffuser_isa::generated::{
-    Attention, AttentionHead, Conv, End, Load, Norm, Prep, Sample, Store, register,
-};
+use diffuser_isa::generated::{Attention, AttentionHead, Conv, End, Norm, Prep, Sample, register};
 use diffuser_isa::{Op, Space};
 use diffuser_model::sampling::Sampler;
 
+use crate::common::model::random_model;
 use crate::job::network;
-use crate::model::random_model;
 use crate::networks::PLAIN;
-use crate::run::{Core, SIZES, job, rtl, simulate, step};
+use crate::run::{Core, SIZES, job, load, rtl, simulate, step, store};
 
 /// Code, unit and descriptor of a program that stopped.
 fn error(outcome: Result<(), HostError>) -> (u32, u32, u32) {
@@ -30,22 +28,17 @@ fn error(outcome: Result<(), HostError>) -> (u32, u32, u32) {
 
 #[test]
 fn an_address_past_a_memory_and_a_bus_error() {
-    let load = |address, words| Load {
-        space: Space::Stream as u32,
-        address,
-        words,
-        ..Load::default()
-    };
+    let load = |address, words| load(Space::Stream, address, words, 0);
     let end = SIZES.1.stream as u32;
-    let program = |load: Load| {
+    let program = |load: Op| {
         vec![
-            step([None; 5], Op::Load(load)),
+            step([None; 5], load),
             step([None; 5], Op::End(End::default())),
         ]
     };
     let mut driver = Driver::new(rtl(1 << 16, DdrConfig::default())).expect("an accelerator");
     let data = vec![3; 1 << 14];
-    let run = |driver: &mut Driver<_>, load: Load| {
+    let run = |driver: &mut Driver<_>, load: Op| {
         let job = job(&program(load), data.clone(), vec![], 1);
         driver.load(&job).expect("room");
         driver.run(100_000)
@@ -177,41 +170,30 @@ fn every_address_of_every_descriptor_past_its_memory() {
         dest: 8,
         ..Conv::default()
     };
-    let all_zero = [
-        Op::Load(Load {
-            space: Space::Param as u32,
-            words: 256,
-            ..Load::default()
-        }),
-        Op::Load(Load {
-            space: Space::Stream as u32,
-            words: 64,
-            ..Load::default()
-        }),
-        Op::Load(Load {
-            space: Space::Weight as u32,
-            words: 8,
-            ..Load::default()
-        }),
-        Op::Load(Load {
-            space: Space::State as u32,
-            words: 64,
-            ..Load::default()
-        }),
-        // sums of zeros
+    let norm = Op::Norm(Norm {
+        channels_a: 3,
+        group_channels: 3,
+        groups: 1,
+        count: 3 * pixels,
+        ..Norm::default()
+    });
+    let sums = |sums_base: u32| {
         Op::Prep(Prep {
             sums: true,
+            sums_base,
             dest: 32,
             plane_dest: pixels,
             ..prep(4)
-        }),
-        Op::Norm(Norm {
-            channels_a: 3,
-            group_channels: 3,
-            groups: 1,
-            count: 3 * pixels,
-            ..Norm::default()
-        }),
+        })
+    };
+    let all_zero = [
+        load(Space::Param, 0, 256, 0),
+        load(Space::Stream, 0, 64, 0),
+        load(Space::Weight, 0, 8, 0),
+        load(Space::State, 0, 64, 0),
+        // sums of zeros
+        sums(0),
+        norm,
         // an attention's head behind the zeros; its lowest mantissa, its lowest shift
         Op::Prep(prep(1)),
     ];
@@ -221,30 +203,10 @@ fn every_address_of_every_descriptor_past_its_memory() {
         gain: 1,
     };
     let good = [
-        Op::Load(Load {
-            space: Space::Weight4 as u32,
-            words: 4,
-            ..Load::default()
-        }),
-        Op::Store(Store {
-            space: Space::Stream as u32,
-            words: 4,
-            ddr: 256,
-            ..Store::default()
-        }),
-        Op::Store(Store {
-            space: Space::Pixel as u32,
-            words: 4,
-            ddr: 256,
-            ..Store::default()
-        }),
-        Op::Prep(Prep {
-            sums: true,
-            sums_base: 1,
-            dest: 32,
-            plane_dest: pixels,
-            ..prep(4)
-        }),
+        load(Space::Weight4, 0, 4, 0),
+        store(Space::Stream, 0, 4, 256 * 64),
+        store(Space::Pixel, 0, 4, 256 * 64),
+        sums(1),
         Op::Prep(Prep {
             channels_b: 2,
             stream_b: 16,
@@ -252,13 +214,7 @@ fn every_address_of_every_descriptor_past_its_memory() {
             ..prep(0)
         }),
         Op::Prep(prep(3)),
-        Op::Norm(Norm {
-            channels_a: 3,
-            group_channels: 3,
-            groups: 1,
-            count: 3 * pixels,
-            ..Norm::default()
-        }),
+        norm,
         Op::Conv(Conv {
             residual: true,
             sums: true,
@@ -333,7 +289,8 @@ fn every_address_of_every_descriptor_past_its_memory() {
 }
 
 /// Stops a network in the middle, again and again, at another place each time; it gives the right bytes afterwards.
-fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, u64)) {
+/// `stop` is told where the job lies, and how many cycles it takes.
+fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, &Placement, u64)) {
     let (compiled, job) = network(&random_model(PLAIN, 1, false), Sampler::Ddim, 2, None);
     let wanted = simulate(&job, &compiled.program);
     let mut random = Random::new(seed);
@@ -348,8 +305,9 @@ fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, u64
     ))
     .expect("an accelerator");
     for _ in 0..12 {
-        driver.load(&job).expect("room");
-        stop(&mut driver, &mut random, wanted.counters.cycles);
+        let place = driver.load(&job).expect("room");
+        let cycles = wanted.counters.cycles;
+        stop(&mut driver, &mut random, &place, cycles);
         driver.load(&job).expect("room");
         driver
             .run(200_000)
@@ -365,7 +323,7 @@ fn interrupted(seed: u64, stop: impl Fn(&mut Driver<Rtl<Core>>, &mut Random, u64
 
 #[test]
 fn a_reset_in_the_middle() {
-    interrupted(1, |driver, random, cycles| {
+    interrupted(1, |driver, random, _, cycles| {
         let budget = random.below(cycles * 3 / 4);
         match driver.run(budget) {
             Err(HostError::Budget { .. }) => {}
@@ -374,13 +332,33 @@ fn a_reset_in_the_middle() {
     });
 }
 
+/// Everything outside is reset with it: what the bus still owes never comes.
+#[test]
+fn the_reset_line_in_the_middle() {
+    interrupted(4, |driver, random, _, cycles| {
+        let device = driver.device_mut();
+        let start = 1 << register::CONTROL_START.0;
+        device
+            .write_register(register::CONTROL, start)
+            .expect("a register");
+        for _ in 0..random.below(cycles * 3 / 4) {
+            device.cycle().expect("nothing is compared");
+        }
+        device.reset().expect("it has a line");
+        for register in [
+            register::STATUS,
+            register::ERROR,
+            register::CYCLES_LOW,
+            register::PROGRAM_LENGTH,
+        ] {
+            assert_eq!(device.read_register(register).expect("answers"), 0);
+        }
+    });
+}
+
 #[test]
 fn bus_errors_in_the_middle() {
-    interrupted(2, |driver, random, _| {
-        let place = {
-            let (_, job) = network(&random_model(PLAIN, 1, false), Sampler::Ddim, 2, None);
-            driver.load(&job).expect("room")
-        };
+    interrupted(2, |driver, random, place, _| {
         // a line of weights, of a step's record or of the program
         let at = match random.below(3) {
             0 => place.data + 2048 + random.below(32) * 64,
@@ -401,9 +379,9 @@ fn bus_errors_in_the_middle() {
 
 #[test]
 fn a_program_that_hangs_times_out() {
-    interrupted(3, |driver, random, _| {
-        // no shorter than the units take to stop: else the error is told while the program is still under way
-        let timeout = 90 + random.below(60) as u32;
+    interrupted(3, |driver, random, _, _| {
+        // shorter too than the units take to stop: the host hears of it when they have
+        let timeout = 1 + random.below(150) as u32;
         let device = driver.device_mut();
         device
             .write_register(register::TIMEOUT, timeout)

@@ -1,10 +1,10 @@
 //! Programs of a few descriptors.
 
 use diffuser_cosim::memory::DdrConfig;
-use diffuser_isa::generated::{Conv, ConvChannel, ConvHead, End, Load, Prep, PrepHead, Store};
+use diffuser_isa::generated::{Conv, ConvChannel, ConvHead, End, Prep, PrepHead};
 use diffuser_isa::{Op, Space};
 
-use crate::run::{compare, job, step};
+use crate::run::{compare, job, load, step, store};
 
 const NONE: [Option<i32>; 5] = [None; 5];
 
@@ -23,53 +23,11 @@ fn noise(bytes: usize) -> Vec<u8> {
 fn what_is_loaded_is_stored() {
     // 100 words of streams, 50 of the state; the stores end inside of a line
     let program = [
-        step(
-            NONE,
-            Op::Load(Load {
-                space: Space::Stream as u32,
-                address: 37,
-                words: 100,
-                ddr: 0,
-                ..Load::default()
-            }),
-        ),
-        step(
-            NONE,
-            Op::Load(Load {
-                space: Space::State as u32,
-                address: 5,
-                words: 50,
-                ddr: 25,
-                ..Load::default()
-            }),
-        ),
-        step(
-            after(0, 1),
-            Op::Store(Store {
-                space: Space::Stream as u32,
-                address: 37,
-                words: 99,
-                ddr: 64,
-            }),
-        ),
-        step(
-            after(0, 2),
-            Op::Store(Store {
-                space: Space::State as u32,
-                address: 6,
-                words: 49,
-                ddr: 96,
-            }),
-        ),
-        step(
-            after(0, 2),
-            Op::Store(Store {
-                space: Space::Pixel as u32,
-                address: 5,
-                words: 50,
-                ddr: 112,
-            }),
-        ),
+        step(NONE, load(Space::Stream, 37, 100, 0)),
+        step(NONE, load(Space::State, 5, 50, 25 * 64)),
+        step(after(0, 1), store(Space::Stream, 37, 99, 64 * 64)),
+        step(after(0, 2), store(Space::State, 6, 49, 96 * 64)),
+        step(after(0, 2), store(Space::Pixel, 5, 50, 112 * 64)),
         step(NONE, Op::End(End::default())),
     ];
     compare(
@@ -81,43 +39,19 @@ fn what_is_loaded_is_stored() {
 
 #[test]
 fn whole_memories_are_loaded_and_stored() {
-    let load = |space: Space, words: u32| {
-        step(
-            NONE,
-            Op::Load(Load {
-                space: space as u32,
-                words,
-                ..Load::default()
-            }),
-        )
-    };
+    let state_at = 8192 * 64;
+    let stream_at = state_at + 1024 * 16;
     let program = [
-        load(Space::State, 1024),
-        load(Space::Param, 2048),
-        load(Space::Stream, 32_768),
-        load(Space::Weight, 4096),
-        step(
-            after(0, 1),
-            Op::Store(Store {
-                space: Space::State as u32,
-                address: 0,
-                words: 1024,
-                ddr: 8192,
-            }),
-        ),
-        step(
-            after(0, 3),
-            Op::Store(Store {
-                space: Space::Stream as u32,
-                address: 0,
-                words: 32_768,
-                ddr: 8448,
-            }),
-        ),
+        step(NONE, load(Space::State, 0, 1024, 0)),
+        step(NONE, load(Space::Param, 0, 2048, 0)),
+        step(NONE, load(Space::Stream, 0, 32_768, 0)),
+        step(NONE, load(Space::Weight, 0, 4096, 0)),
+        step(after(0, 1), store(Space::State, 0, 1024, state_at)),
+        step(after(0, 3), store(Space::Stream, 0, 32_768, stream_at)),
         step(NONE, Op::End(End::default())),
     ];
     compare(
-        &job(&program, noise((8448 + 8192) * 64), vec![], 1),
+        &job(&program, noise(stream_at + 32_768 * 16), vec![], 1),
         &program,
         DdrConfig::default(),
     );
@@ -212,16 +146,6 @@ fn convolutions(convs: &[Conv]) {
         bytes.copy_from_slice(&u64::to_le_bytes(*entry));
     }
     let out_at = (param_at + entries.len() * 8).next_multiple_of(64);
-    let ddr = |at: usize| (at / 64) as u32;
-    let load = |space: Space, address: u32, words: u32, at: usize| {
-        Op::Load(Load {
-            space: space as u32,
-            address,
-            words,
-            ddr: ddr(at),
-            ..Load::default()
-        })
-    };
     let mut program = vec![
         step(NONE, load(Space::Stream, 0, in_blocks * pixels, 0)),
         step(NONE, load(Space::Param, 10, entries.len() as u32, param_at)),
@@ -262,12 +186,7 @@ fn convolutions(convs: &[Conv]) {
     program.extend([
         step(
             after(3, convs.len() as i32),
-            Op::Store(Store {
-                space: Space::Stream as u32,
-                address: 200,
-                words: tiles * plane,
-                ddr: ddr(out_at),
-            }),
+            store(Space::Stream, 200, tiles * plane, out_at),
         ),
         step(NONE, Op::End(End::default())),
     ]);
@@ -284,19 +203,9 @@ fn convolutions(convs: &[Conv]) {
 #[test]
 fn transfers_take_as_long_as_the_model_says() {
     const COUNT: i32 = 64;
-    let load = |words| Load {
-        space: Space::Stream as u32,
-        words,
-        ..Load::default()
-    };
-    let store = |words| Store {
-        space: Space::Stream as u32,
-        words,
-        ..Store::default()
-    };
     for words in [4, 100] {
-        let load = Op::Load(load(words));
-        let store = Op::Store(store(words));
+        let load = load(Space::Stream, 0, words, 0);
+        let store = store(Space::Stream, 0, words, 0);
         for (name, ops) in [
             ("loads", [&load, &load]),
             ("stores", [&store, &store]),

@@ -7,12 +7,9 @@ use diffuser_model::noise::{Purpose, noise};
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::{Sampler, SamplerOptions, SchedulerConfig, plan};
 
+use crate::common::runner::{IMAGE, SEED};
+use crate::common::simulate;
 use crate::run::TARGET;
-
-const SEED: u64 = 0x0123_4567_89ab;
-
-/// Number of the first image.
-const IMAGE: u64 = 7;
 
 /// A program for some steps, and the job that begins with an image's noise.
 pub fn network(
@@ -70,19 +67,10 @@ pub fn network_by(
     };
     let compiled = compile_with(&source, target, &options)?;
     let values = model.graph.tensors[Graph::INPUT].len();
-    let mut data = compiled.data.clone();
-    for image in 0..images {
-        let start = noise(SEED, IMAGE + image as u64, Purpose::Start, values);
-        data[compiled.state_in(image)].copy_from_slice(&compiled.state_bytes(&start));
-    }
-    let job = Job {
-        program: compiled.program_bytes.clone(),
-        data,
-        records: compiled.records.clone(),
-        record_stride: compiled.stride as u32,
-        steps: compiled.steps as u32,
-        seed: SEED,
-        image: IMAGE,
-    };
+    let starts: Vec<_> = (0..images as u64)
+        .map(|image| noise(SEED, IMAGE + image, Purpose::Start, values))
+        .collect();
+    let starts: Vec<&[i32]> = starts.iter().map(|start| &start[..]).collect();
+    let job = simulate::job(&compiled, &starts);
     Ok((compiled, job))
 }

@@ -3,6 +3,8 @@
 //! `DIFFUSER_TOPS=core_zu9eg` runs them on the large build instead.
 #![cfg(any(top_core_small, top_core_zu9eg))]
 
+#[cfg(not(top_core_zu9eg))]
+mod bands;
 mod errors;
 #[cfg(not(top_core_zu9eg))]
 mod hand;
@@ -14,7 +16,6 @@ mod shapes;
 #[cfg(not(top_core_zu9eg))]
 mod together;
 
-// random networks are the compiler's
-#[allow(dead_code)]
-#[path = "../../../compiler/tests/common/model.rs"]
-mod model;
+// random networks, and what the engine makes of them, are the compiler's
+#[path = "../../../compiler/tests/common/mod.rs"]
+mod common;

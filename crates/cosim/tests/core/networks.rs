@@ -10,8 +10,8 @@ use diffuser_isa::{Op, Space};
 use diffuser_model::quantised::QuantisedModel;
 use diffuser_model::sampling::Sampler;
 
+use crate::common::model::random_model;
 use crate::job::{network, network_on};
-use crate::model::random_model;
 use crate::run::{Outcome, TARGET, compare, near};
 
 /// What does not depend on time is counted alike.

@@ -5,8 +5,8 @@ use diffuser_cosim::rtl::{DATA_PORTS, Rtl};
 use diffuser_device::host::Driver;
 use diffuser_model::sampling::Sampler;
 
+use crate::common::model::random_model;
 use crate::job::network;
-use crate::model::random_model;
 use crate::networks::PLAIN;
 use crate::run::{Core, simulate};
 

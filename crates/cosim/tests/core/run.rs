@@ -6,7 +6,8 @@ use diffuser_cosim::memory::{Ddr, DdrConfig};
 use diffuser_cosim::rtl::{DATA_PORTS, Rtl};
 use diffuser_device::host::{Driver, HostError, Job, Placement};
 use diffuser_device::{Context, Counters, Options, Simulator};
-use diffuser_isa::{Common, Descriptor, Op, Unit};
+use diffuser_isa::generated::{Load, Store};
+use diffuser_isa::{Common, Descriptor, Op, Space, Unit};
 
 #[cfg(not(top_core_zu9eg))]
 mod build {
@@ -57,6 +58,27 @@ pub fn step(waits: [Option<i32>; 5], op: Op) -> Descriptor {
     common.wait_array = count(3);
     common.wait_sample = count(4);
     Descriptor { common, op }
+}
+
+/// From the data's byte `at`, a multiple of 64, to `words` of a memory.
+pub fn load(space: Space, address: u32, words: u32, at: usize) -> Op {
+    Op::Load(Load {
+        space: space as u32,
+        address,
+        words,
+        ddr: (at / 64) as u32,
+        ..Load::default()
+    })
+}
+
+/// From `words` of a memory to the data's byte `at`, a multiple of 64.
+pub fn store(space: Space, address: u32, words: u32, at: usize) -> Op {
+    Op::Store(Store {
+        space: space as u32,
+        address,
+        words,
+        ddr: (at / 64) as u32,
+    })
 }
 
 /// A job of these descriptors.

@@ -1,21 +1,14 @@
-//! Further networks, each with what no other has: levels, where attention stands, how it resamples, a batch, bands of rows.
+//! Further networks, each with what no other has: levels, where attention stands, how it resamples, a batch.
 
-#[cfg(not(top_core_zu9eg))]
-use diffuser_compiler::Target;
-#[cfg(not(top_core_zu9eg))]
-use diffuser_cosim::memory::DdrConfig;
+use diffuser_compiler::Compiled;
 use diffuser_isa::Op;
 use diffuser_model::rewrite::Rewrites;
 use diffuser_model::sampling::{PredictionType, Sampler, SchedulerConfig};
 
+use crate::common::model::{Kind, random_model, random_model_of};
 use crate::job::{network, network_by, network_on};
-use crate::model::{Kind, random_model, random_model_of};
 use crate::networks::check_job;
-#[cfg(not(top_core_zu9eg))]
-use crate::networks::same_work;
 use crate::run::TARGET;
-#[cfg(not(top_core_zu9eg))]
-use crate::run::compare;
 
 /// Bytes, products and bank conflicts are the simulator's, cycles nearly: the latencies of small layers are most of those.
 fn check(config: &str, seed: u64, four: bool, sampler: Sampler, class: Option<usize>) {
@@ -60,74 +53,46 @@ fn no_middle_block() {
     check(config, 24, true, Sampler::Ddim, None);
 }
 
-/// Upsampling in phases, shortcuts in two planes.
+/// A network that is rewritten, with shortcuts of two planes and every other layer of 4-bit weights.
+fn check_rewritten(config: &str, seed: u64, rewrites: Rewrites) -> Compiled {
+    let kind = Kind {
+        four: 2,
+        planes: 0,
+        shortcuts: true,
+        rewrites,
+    };
+    let model = random_model_of(config, seed, kind);
+    let (compiled, job) = network(&model, Sampler::Ddim, 2, None);
+    check_job(&compiled, &job, 2);
+    compiled
+}
+
 #[test]
 fn upsampling_in_phases() {
     let config = r#"{"sample_size": [12, 8], "block_out_channels": [9, 21], "layers_per_block": 1,
         "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 3, "add_attention": false, "downsample_padding": 0}"#;
-    let kind = Kind {
-        four: 2,
-        planes: 0,
-        shortcuts: true,
-        rewrites: Rewrites {
-            phases_from: Some(1),
-            ..Rewrites::NONE
-        },
+    let rewrites = Rewrites {
+        phases_from: Some(1),
+        ..Rewrites::NONE
     };
-    let model = random_model_of(config, 25, kind);
-    let sampler = (Sampler::Ddim, 2);
-    let (compiled, job) = network_on(&model, sampler, None, &TARGET, 1).expect("it fits");
+    let compiled = check_rewritten(config, 25, rewrites);
     let convs = |f: fn(&Op) -> bool| compiled.program.iter().any(|d| f(&d.op));
     assert!(convs(|op| matches!(op, Op::Conv(c) if c.interleave)));
     assert!(convs(|op| matches!(op, Op::Conv(c) if c.spread)));
-    check_job(&compiled, &job, 2);
 }
 
-/// Blocks split, one of them of weights of 4 bits; one is whole, since its groups reach over both streams.
+/// One block is whole, since its groups reach over both streams.
 #[test]
 fn split_blocks() {
     let config = r#"{"sample_size": [12, 8], "block_out_channels": [12, 18], "layers_per_block": 1,
         "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
         "norm_num_groups": 6, "add_attention": false, "downsample_padding": 0}"#;
-    let kind = Kind {
-        four: 2,
-        planes: 0,
-        shortcuts: true,
-        rewrites: Rewrites {
-            split_from: Some(1),
-            ..Rewrites::NONE
-        },
+    let rewrites = Rewrites {
+        split_from: Some(1),
+        ..Rewrites::NONE
     };
-    let model = random_model_of(config, 27, kind);
-    let sampler = (Sampler::Ddim, 2);
-    let (compiled, job) = network_on(&model, sampler, None, &TARGET, 1).expect("it fits");
-    check_job(&compiled, &job, 2);
-}
-
-/// Memories that are smaller than one tensor: it goes through in bands of rows, whose sums are added.
-#[cfg(not(top_core_zu9eg))]
-#[test]
-fn bands_of_rows() {
-    let config = r#"{"sample_size": [16, 8], "block_out_channels": [9, 18], "layers_per_block": 1,
-        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
-        "norm_num_groups": 9, "attention_head_dim": 9, "downsample_padding": 1}"#;
-    let model = random_model(config, 26, false);
-    // one of 16 x 8 pixels and 18 channels takes 384 words, two as an operand 160 rows
-    let target = Target {
-        stream: 300,
-        operand: 72,
-        ..TARGET
-    };
-    let sampler = (Sampler::Ddpm, 2);
-    let (compiled, job) = network_on(&model, sampler, None, &target, 1).expect("it fits");
-    let bands = compiled
-        .program
-        .iter()
-        .filter(|d| matches!(d.op, Op::Conv(c) if c.add_sums));
-    assert!(bands.count() > 5);
-    let (rtl, simulated) = compare(&job, &compiled.program, DdrConfig::default());
-    same_work(&rtl, &simulated);
+    check_rewritten(config, 27, rewrites);
 }
 
 /// A batch of two: both read one set of weights, layer by layer, and each has a state and noise of its own.

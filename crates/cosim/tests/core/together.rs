@@ -4,12 +4,12 @@
 use diffuser_cosim::bench::Random;
 use diffuser_cosim::memory::DdrConfig;
 use diffuser_isa::generated::{
-    Attention, AttentionHead, Conv, ConvChannel, ConvHead, End, Load, Norm, NormChannel, NormHead,
-    Prep, PrepHead, Sample, SampleHead, Store,
+    Attention, AttentionHead, Conv, ConvChannel, ConvHead, End, Norm, NormChannel, NormHead, Prep,
+    PrepHead, Sample, SampleHead,
 };
 use diffuser_isa::{Descriptor, Op, Space, Unit};
 
-use crate::run::{compare, job, step};
+use crate::run::{compare, job, load, step, store};
 
 /// Pixels of all tensors, and their channels.
 const SIZE: (u32, u32) = (8, 4);
@@ -117,25 +117,6 @@ fn data(random: &mut Random) -> Vec<u8> {
     };
     put(SAMPLE, &sample.encode().expect("in range"));
     data
-}
-
-fn load(space: Space, address: u32, words: u32, at: usize) -> Op {
-    Op::Load(Load {
-        space: space as u32,
-        address,
-        words,
-        ddr: (at / 64) as u32,
-        ..Load::default()
-    })
-}
-
-fn store(space: Space, address: u32, words: u32, at: usize) -> Op {
-    Op::Store(Store {
-        space: space as u32,
-        address,
-        words,
-        ddr: (at / 64) as u32,
-    })
 }
 
 fn prep(kind: u32) -> Prep {
