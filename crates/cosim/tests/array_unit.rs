@@ -3,6 +3,8 @@
 #![cfg(any(top_array_small, top_array_wide))]
 
 mod array_cases;
+#[cfg(top_array_small)]
+mod real_layers;
 
 use std::collections::VecDeque;
 
@@ -83,7 +85,7 @@ macro_rules! bench {
                         ops::conv::execute(op, &mut want).unwrap();
                     }
                     let run = self.run(all);
-                    assert_eq!(run.errors, [], "{all:?}");
+                    assert_eq!(run.errors, [0; 0], "{all:?}");
                     assert!(self.m.stream == want.stream, "stream: {all:?}");
                     assert!(self.m.operand == want.operand, "operand: {all:?}");
                     assert!(self.m.weight == want.weight, "weight: {all:?}");
@@ -377,7 +379,7 @@ macro_rules! bench {
                     }
                     bench.flush = Some(at);
                     let run = bench.run(&all);
-                    assert_eq!(run.errors, []);
+                    assert_eq!(run.errors, [0; 0]);
                     assert!(run.cycles <= at + 200, "{run:?}");
                     given_up += u64::from(run.cycles > at);
                     bench.flush = None;
@@ -572,6 +574,18 @@ macro_rules! bench {
     };
 }
 
+#[cfg(top_array_small)]
+#[test]
+fn layers_of_a_real_model() {
+    let mut bench = small::Bench::new(4);
+    let kinds = real_layers::each(diffuser_isa::Unit::Array, |op, _, before, _| {
+        if let Op::Conv(op) = op {
+            bench.m = before.clone();
+            bench.check(&[(*op, false)]);
+        }
+    });
+    assert!(kinds > 10, "{kinds}");
+}
 #[cfg(top_array_small)]
 bench!(small, ArraySmall, Shape::SMALL);
 #[cfg(top_array_wide)]

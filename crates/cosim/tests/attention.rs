@@ -1,6 +1,9 @@
 //! The controller of `attention` with its array against `diffuser_device::ops::attention`, bit for bit.
 #![cfg(any(top_attention_small, top_attention_wide, top_attention_four))]
 
+#[cfg(top_attention_small)]
+mod real_layers;
+
 use diffuser_cosim::bench::{DescriptorPort, Random, ReadPort, WritePort};
 use diffuser_device::{Memories, Shape, Sizes, ops};
 use diffuser_isa::{Common, Descriptor, ErrorCode, Op, generated::Attention};
@@ -64,9 +67,9 @@ macro_rules! bench {
             const OPERAND: usize = SHAPE.pixels * SHAPE.inputs / 4;
             const WEIGHT: usize = SHAPE.outputs * SHAPE.inputs / 4;
 
-            struct Bench {
+            pub struct Bench {
                 top: $top,
-                m: Memories,
+                pub m: Memories,
                 random: Random,
                 /// Of 256 cycles, those that grant nothing.
                 stall: u32,
@@ -74,7 +77,7 @@ macro_rules! bench {
             }
 
             impl Bench {
-                fn new(seed: u64) -> Self {
+                pub fn new(seed: u64) -> Self {
                     let mut top = $top::with_seed(seed as i32 + 1);
                     top.set_rst_ni(false);
                     top.tick();
@@ -138,11 +141,11 @@ macro_rules! bench {
                     }
                 }
 
-                fn check(&mut self, op: &Attention) -> Run {
+                pub fn check(&mut self, op: &Attention) -> Run {
                     let mut want = self.m.clone();
                     ops::attention::execute(op, &mut want).unwrap();
                     let run = self.run(op);
-                    assert_eq!(run.errors, [], "{op:?}");
+                    assert_eq!(run.errors, [0; 0], "{op:?}");
                     let at = self
                         .m
                         .operand
@@ -376,6 +379,21 @@ macro_rules! bench {
             }
         }
     };
+}
+
+#[cfg(top_attention_small)]
+#[test]
+fn layers_of_a_real_model() {
+    let mut bench = small::Bench::new(4);
+    let mut count = 0;
+    real_layers::each(diffuser_isa::Unit::Array, |op, _, before, _| {
+        if let Op::Attention(op) = op {
+            bench.m = before.clone();
+            bench.check(op);
+            count += 1;
+        }
+    });
+    assert!(count > 0);
 }
 
 #[cfg(top_attention_small)]

@@ -1,13 +1,15 @@
 //! `norm` on the RTL's unit against the simulator of `diffuser_device`: every map of every channel, bit for bit.
 #![cfg(top_norm_unit)]
 
+mod real_layers;
+
 use diffuser_cosim::bench::{
     DescriptorPort, Random, ReadPort, WritePort, get_bits, get_signed, set_bits,
 };
 use diffuser_cosim::tops::NormUnit;
 use diffuser_device::{Memories, Shape, Sizes, ops};
 use diffuser_isa::generated::{Norm, NormChannel, NormHead};
-use diffuser_isa::{Common, Descriptor, ErrorCode, Op};
+use diffuser_isa::{Common, Descriptor, ErrorCode, Op, Unit};
 use diffuser_spec::norm::{Affine, Sums};
 
 const SIZES: Sizes = Sizes {
@@ -282,6 +284,20 @@ fn maps_of_random_norms() {
         compared += bench.written;
     }
     assert!(compared > 60_000, "{compared}");
+}
+
+#[test]
+fn layers_of_a_real_model() {
+    let kinds = real_layers::each(Unit::Norm, |op, _, before, after| {
+        if let Op::Norm(op) = op {
+            let mut bench = Bench::new(before.clone(), 5, 60, 3);
+            bench.push(op);
+            bench.run();
+            assert_eq!(bench.control.errors, [0; 0], "{op:?}");
+            equal(&bench.memories.affine, &after.affine, &format!("{op:?}"));
+        }
+    });
+    assert!(kinds > 10, "{kinds}");
 }
 
 #[test]

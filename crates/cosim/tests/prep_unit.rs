@@ -2,6 +2,8 @@
 #![cfg(any(top_prep_small, top_prep_wide, top_prep_four))]
 
 mod prep_cases;
+#[cfg(top_prep_small)]
+mod real_layers;
 
 use diffuser_cosim::bench::{
     DescriptorPort, Random, ReadPort, WritePort, get_bits, get_signed, set_bits,
@@ -76,7 +78,7 @@ macro_rules! bench {
                     let mut want = self.m.clone();
                     ops::prep::execute(op, &mut want).unwrap();
                     let run = self.run(op, Some(&want));
-                    assert_eq!(run.errors, [], "{op:?}");
+                    assert_eq!(run.errors, [0; 0], "{op:?}");
                     assert!(self.m.stream == want.stream, "stream: {op:?}");
                     assert!(self.m.operand == want.operand, "operand: {op:?}");
                     assert!(self.m.sums == want.sums, "sums: {op:?}");
@@ -339,6 +341,19 @@ macro_rules! bench {
             }
         }
     };
+}
+
+#[cfg(top_prep_small)]
+#[test]
+fn layers_of_a_real_model() {
+    let mut bench = small::Bench::new(4);
+    let kinds = real_layers::each(diffuser_isa::Unit::Prep, |op, _, before, _| {
+        if let Op::Prep(op) = op {
+            bench.m = before.clone();
+            bench.check(op);
+        }
+    });
+    assert!(kinds > 3, "{kinds}");
 }
 
 #[cfg(top_prep_small)]

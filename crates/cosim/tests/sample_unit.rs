@@ -1,11 +1,13 @@
 //! `sample` on the RTL's unit against the simulator of `diffuser_device`: every state and, through the next step, every `x0_previous`.
 #![cfg(top_sample_unit)]
 
+mod real_layers;
+
 use diffuser_cosim::bench::{DescriptorPort, Random, ReadPort, WritePort, get_bits, pack};
 use diffuser_cosim::tops::SampleUnit;
 use diffuser_device::{Context, Memories, Shape, Sizes, ops, sample_cycles};
 use diffuser_isa::generated::{Sample, SampleHead};
-use diffuser_isa::{Common, Descriptor, ErrorCode, Op};
+use diffuser_isa::{Common, Descriptor, ErrorCode, Op, Unit};
 
 const SIZES: Sizes = Sizes {
     stream: 512,
@@ -274,6 +276,22 @@ fn random_steps() {
         }
     }
     assert!(values > 20_000, "{values}");
+}
+
+/// The steps of an image: what the first leaves in `x0_previous` is inside of the unit.
+#[test]
+fn layers_of_a_real_model() {
+    let mut bench: Option<Bench> = None;
+    let steps = real_layers::each(Unit::Sample, |op, context, before, after| {
+        let Op::Sample(op) = op else { return };
+        let bench = bench.get_or_insert_with(|| Bench::new(empty(), context, 6, 60, 3));
+        bench.memories = before.clone();
+        bench.push(op, context.step);
+        bench.run();
+        assert_eq!(bench.control.errors, [0; 0], "{op:?}");
+        equal(&bench.memories, after, &format!("{op:?}"));
+    });
+    assert_eq!(steps, 2);
 }
 
 /// The noise through `w` alone, so that the state becomes it: 20,000 numbers of 20 images. (`sample_normal.rs` reads every entry of the table.)
