@@ -24,12 +24,9 @@ def clock_of(netlist, cell, port):
 
 def clock_ports(netlist):
     """Clock pins' nets that are ports, with the prefix of the ports that belong to each."""
-    found = {}
-    for name, port in netlist.ports.items():
-        for bit in port["bits"]:
-            if bit in cells.clocks(netlist):
-                found[bit] = name.removesuffix("clk_i")
-    return found
+    clocks = cells.clocks(netlist)
+    bits = [(name, bit) for name, port in netlist.ports.items() for bit in port["bits"]]
+    return {bit: name.removesuffix("clk_i") for name, bit in bits if bit in clocks}
 
 
 def kind_of(netlist, cell):
