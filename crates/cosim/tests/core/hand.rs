@@ -199,10 +199,12 @@ fn convolutions(convs: &[Conv]) {
     assert_eq!(rtl.counters.read_bytes, simulated.counters.read_bytes);
 }
 
-/// Each transfer waits for the one before: what is counted is latency.
+/// Each transfer waits for the one before: what is counted is latency. The RTL starts such a transfer up to 5 cycles sooner than the model, whose
+/// figures are those of programs in which other units are waited for.
 #[test]
 fn transfers_take_as_long_as_the_model_says() {
     const COUNT: i32 = 64;
+    const SOONER: f64 = 5.0;
     for words in [4, 100] {
         let load = load(Space::Stream, 0, words, 0);
         let store = store(Space::Stream, 0, words, 0);
@@ -222,7 +224,11 @@ fn transfers_take_as_long_as_the_model_says() {
             );
             let [rtl, model] = [rtl, model].map(|o| o.counters.cycles as f64);
             println!("{name} of {words} words: {rtl} cycles, modelled {model}");
-            assert!((rtl - model).abs() < 0.02 * rtl, "{name} of {words} words");
+            let most = (0.02 * rtl).max(SOONER * f64::from(COUNT));
+            assert!(
+                rtl - 0.02 * rtl < model && model < rtl + most,
+                "{name} of {words} words"
+            );
         }
     }
 }
