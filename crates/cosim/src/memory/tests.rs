@@ -251,3 +251,12 @@ fn bursts_have_a_limit() {
     let mut ddr = Ddr::new(config(), 0, 1 << 16);
     read(&mut ddr, 0, 0, 17);
 }
+
+/// The cycle model's own DDR is this one: programs are made for it where nobody names another.
+#[test]
+fn the_usual_memory_is_the_cycle_models() {
+    assert_eq!(
+        DdrConfig::default().timing(),
+        diffuser_device::Timing::default()
+    );
+}
